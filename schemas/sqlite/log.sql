@@ -1,0 +1,37 @@
+-- The log as an embedded SQLite file: one row a record batch. Layout version 1.
+CREATE TABLE topics (
+    topic_id   INTEGER PRIMARY KEY,
+    name       TEXT    NOT NULL UNIQUE,
+    partitions INTEGER NOT NULL,
+    retention_ms INTEGER NOT NULL, -- -1: for ever
+    compacted  INTEGER NOT NULL
+) STRICT;
+CREATE TABLE partitions (
+    topic_id    INTEGER NOT NULL,
+    partition   INTEGER NOT NULL,
+    start_offset INTEGER NOT NULL, -- the first that is still there
+    next_offset INTEGER NOT NULL,
+    bytes       INTEGER NOT NULL, -- compressed, of all batches that are there
+    PRIMARY KEY (topic_id, partition)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE batches (
+    topic_id    INTEGER NOT NULL,
+    partition   INTEGER NOT NULL,
+    base_offset INTEGER NOT NULL,
+    records     INTEGER NOT NULL,
+    append_time INTEGER NOT NULL, -- microseconds UTC
+    data        BLOB    NOT NULL, -- see wh_eventlog::embedded::block
+    PRIMARY KEY (topic_id, partition, base_offset)
+) STRICT;
+CREATE TABLE group_offsets (
+    group_name  TEXT    NOT NULL,
+    topic_id    INTEGER NOT NULL,
+    partition   INTEGER NOT NULL,
+    next_offset INTEGER NOT NULL,
+    updated_at  INTEGER NOT NULL,
+    PRIMARY KEY (group_name, topic_id, partition)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE group_epochs (
+    group_name TEXT    NOT NULL PRIMARY KEY,
+    epoch      INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
