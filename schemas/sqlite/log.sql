@@ -28,6 +28,7 @@ CREATE TABLE group_offsets (
     topic_id    INTEGER NOT NULL,
     partition   INTEGER NOT NULL,
     next_offset INTEGER NOT NULL,
+    metadata    TEXT    NOT NULL, -- the group's own note to that offset, e.g. its counts
     updated_at  INTEGER NOT NULL,
     PRIMARY KEY (group_name, topic_id, partition)
 ) STRICT, WITHOUT ROWID;

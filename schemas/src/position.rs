@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 
 /// Header of an accepted record with the [`Origin`] of its source record.
 pub const ORIGIN_HEADER: &str = "wh-origin";
+/// Header of accepted and scored records with the append time of the source record, microseconds since 1970 UTC.
+pub const ORIGIN_TIME_HEADER: &str = "wh-origin-time";
 
 /// Place of a record in a topic.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

@@ -1,1 +1,12 @@
-//! placeholder
+//! Scoring: a pure engine, its checkpointed state, the stage that runs it on the log, and the offline commands.
+//!
+//! What must stay true: a score is a function of the record, the state before it and the ruleset, and of nothing else.
+//! `engine` names no clock, no randomness and no runtime.
+
+pub mod dedup;
+pub mod engine;
+pub mod offline;
+pub mod output;
+pub mod partition;
+pub mod stage;
+pub mod state;

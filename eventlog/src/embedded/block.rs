@@ -1,0 +1,212 @@
+//! The bytes of one record batch: a checked header, then its records, compressed.
+//!
+//! ```text
+//! version u8 · codec u8 (0 plain, 1 zstd) · records u32 · raw length u32 · CRC-32 of all else u32 · payload
+//! record: key length + 1 (0: no key) · key · value length · value · headers · { name length · name · value length · value }
+//! ```
+//! Fixed integers are little endian, lengths are LEB128. What must stay true: no input panics or allocates more than
+//! its header admits, and a flipped bit is found.
+
+use bytes::Bytes;
+
+use crate::{Record, Stored};
+
+const VERSION: u8 = 1;
+const HEADER: usize = 14;
+/// Largest payload of one batch before compression.
+pub const MAX_RAW_BYTES: usize = 64 * 1024 * 1024;
+/// Payloads below this are kept as they are.
+const COMPRESS_FROM: usize = 256;
+const ZSTD_LEVEL: i32 = 1;
+
+/// Why a batch cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BlockError {
+    /// Written by a newer version.
+    #[error("record batch of version {0}, this build reads version 1")]
+    Version(u8),
+    /// Cut short, a flipped bit, or lengths that do not fit.
+    #[error("damaged record batch: {0}")]
+    Damaged(&'static str),
+}
+
+fn low_bits(value: u64) -> u8 {
+    value.to_le_bytes()[0] & 0x7f
+}
+
+fn put_length(out: &mut Vec<u8>, length: usize) {
+    let mut rest = length as u64;
+    while rest >= 0x80 {
+        out.push(low_bits(rest) | 0x80);
+        rest >>= 7;
+    }
+    out.push(low_bits(rest));
+}
+
+fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    put_length(out, bytes.len());
+    out.extend_from_slice(bytes);
+}
+
+fn checksum(header: &[u8], payload: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(header);
+    hasher.update(payload);
+    hasher.finalize()
+}
+
+/// The batch of `records`.
+///
+/// # Errors
+/// [`BlockError::Damaged`] where they exceed [`MAX_RAW_BYTES`].
+pub fn encode(records: &[Record]) -> Result<Vec<u8>, BlockError> {
+    let size: usize = records.iter().map(|r| r.value.len() + r.key.as_ref().map_or(0, Bytes::len) + 16 + r.headers.iter().map(|(n, v)| n.len() + v.len() + 8).sum::<usize>()).sum();
+    if size > MAX_RAW_BYTES {
+        return Err(BlockError::Damaged("more than 64 MiB in one batch"));
+    }
+    let mut raw = Vec::with_capacity(size);
+    for record in records {
+        match &record.key {
+            None => raw.push(0),
+            Some(key) => {
+                put_length(&mut raw, key.len() + 1);
+                raw.extend_from_slice(key);
+            }
+        }
+        put_bytes(&mut raw, &record.value);
+        put_length(&mut raw, record.headers.len());
+        for (name, value) in &record.headers {
+            put_bytes(&mut raw, name.as_bytes());
+            put_bytes(&mut raw, value);
+        }
+    }
+    let count = u32::try_from(records.len()).map_err(|_| BlockError::Damaged("too many records"))?;
+    let length = u32::try_from(raw.len()).map_err(|_| BlockError::Damaged("too long"))?;
+    let compressed = if raw.len() >= COMPRESS_FROM { zstd::bulk::compress(&raw, ZSTD_LEVEL).ok().filter(|c| c.len() < raw.len()) } else { None };
+    let (codec, payload) = match &compressed {
+        Some(compressed) => (1, compressed.as_slice()),
+        None => (0, raw.as_slice()),
+    };
+    let mut out = Vec::with_capacity(HEADER + payload.len());
+    out.extend_from_slice(&[VERSION, codec]);
+    out.extend_from_slice(&count.to_le_bytes());
+    out.extend_from_slice(&length.to_le_bytes());
+    let checksum = checksum(&out, payload);
+    out.extend_from_slice(&checksum.to_le_bytes());
+    out.extend_from_slice(payload);
+    Ok(out)
+}
+
+struct Cursor {
+    bytes: Bytes,
+    at: usize,
+}
+
+impl Cursor {
+    fn length(&mut self) -> Result<usize, BlockError> {
+        let mut value: u64 = 0;
+        for shift in (0..35).step_by(7) {
+            let byte = *self.bytes.get(self.at).ok_or(BlockError::Damaged("cut short"))?;
+            self.at += 1;
+            value |= u64::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                return usize::try_from(value).map_err(|_| BlockError::Damaged("length"));
+            }
+        }
+        Err(BlockError::Damaged("length"))
+    }
+
+    fn take(&mut self, length: usize) -> Result<Bytes, BlockError> {
+        let end = self.at.checked_add(length).filter(|end| *end <= self.bytes.len()).ok_or(BlockError::Damaged("cut short"))?;
+        let taken = self.bytes.slice(self.at..end);
+        self.at = end;
+        Ok(taken)
+    }
+}
+
+/// The records of a batch whose first has `base_offset`. Their bytes share one buffer. `append_time` is filled in as given.
+///
+/// # Errors
+/// See [`BlockError`].
+pub fn decode(data: &[u8], base_offset: u64, append_time: i64) -> Result<Vec<Stored>, BlockError> {
+    let header: &[u8; HEADER] = data.first_chunk().ok_or(BlockError::Damaged("cut short"))?;
+    if header[0] != VERSION {
+        return Err(BlockError::Version(header[0]));
+    }
+    let number = |at: usize| u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+    let (count, length) = (number(2) as usize, number(6) as usize);
+    let payload = &data[HEADER..];
+    if checksum(&header[..10], payload) != number(10) {
+        return Err(BlockError::Damaged("checksum"));
+    }
+    if length > MAX_RAW_BYTES || count > length {
+        return Err(BlockError::Damaged("length"));
+    }
+    let raw = match header[1] {
+        0 => payload.to_vec(),
+        1 => zstd::bulk::decompress(payload, length).map_err(|_| BlockError::Damaged("compression"))?,
+        _ => return Err(BlockError::Damaged("codec")),
+    };
+    if raw.len() != length {
+        return Err(BlockError::Damaged("length"));
+    }
+    let mut cursor = Cursor { bytes: Bytes::from(raw), at: 0 };
+    let mut records = Vec::with_capacity(count);
+    for i in 0..count {
+        let key = match cursor.length()? {
+            0 => None,
+            length => Some(cursor.take(length - 1)?),
+        };
+        let value_length = cursor.length()?;
+        let value = cursor.take(value_length)?;
+        let mut headers = Vec::new();
+        for _ in 0..cursor.length()? {
+            let name_length = cursor.length()?;
+            let name = String::from_utf8(cursor.take(name_length)?.to_vec()).map_err(|_| BlockError::Damaged("header name"))?;
+            let length = cursor.length()?;
+            headers.push((name, cursor.take(length)?));
+        }
+        records.push(Stored { offset: base_offset + i as u64, append_time, key, value, headers });
+    }
+    if cursor.at != cursor.bytes.len() {
+        return Err(BlockError::Damaged("bytes left over"));
+    }
+    Ok(records)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn record() -> impl Strategy<Value = Record> {
+        let bytes = || proptest::collection::vec(any::<u8>(), 0..200).prop_map(Bytes::from);
+        (proptest::option::of(bytes()), bytes(), proptest::collection::vec(("[a-z-]{0,12}", bytes()), 0..3)).prop_map(|(key, value, headers)| Record { key, value, headers })
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_encoded_is_decoded(records in proptest::collection::vec(record(), 1..30), base in 0u64..1_000_000) {
+            let stored = decode(&encode(&records).unwrap(), base, 7).unwrap();
+            prop_assert_eq!(stored.len(), records.len());
+            for (i, (s, r)) in stored.iter().zip(&records).enumerate() {
+                prop_assert_eq!(s.offset, base + i as u64);
+                prop_assert_eq!((&s.key, &s.value, &s.headers), (&r.key, &r.value, &r.headers));
+            }
+        }
+
+        #[test]
+        fn a_flipped_byte_is_found(records in proptest::collection::vec(record(), 1..10), at: prop::sample::Index, flip in 1u8..) {
+            let mut data = encode(&records).unwrap();
+            let at = at.index(data.len());
+            data[at] ^= flip;
+            let found = decode(&data, 0, 0);
+            prop_assert!(found.is_err(), "byte {} of {}", at, data.len());
+        }
+
+        #[test]
+        fn noise_never_panics(data in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = decode(&data, 0, 0);
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! What a stage tells of itself while it runs: counters and latencies that the status line and `/metrics` read.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+
+/// Largest latency that is told apart: ten minutes.
+const LARGEST_MICROS: u64 = 600_000_000;
+
+/// Counters of one stage.
+#[derive(Debug)]
+pub struct Gauges {
+    /// The stage's name, e.g. `scorer` or `ledger`.
+    pub stage: &'static str,
+    /// Records settled since the process started.
+    pub records: AtomicU64,
+    /// Records that became dead letters.
+    pub dead_letters: AtomicU64,
+    /// Alerts raised (scorer) or stored (sinks).
+    pub alerts: AtomicU64,
+    /// Writes that were tried again.
+    pub retries: AtomicU64,
+    /// Records that the log holds and this stage has not settled yet.
+    pub lag: AtomicU64,
+    latency: Mutex<Latencies>,
+}
+
+#[derive(Debug)]
+struct Latencies {
+    append_to_visible: Option<Histogram<u64>>,
+    write: Option<Histogram<u64>>,
+}
+
+fn histogram() -> Option<Histogram<u64>> {
+    Histogram::new_with_bounds(1, LARGEST_MICROS, 2).ok()
+}
+
+impl Gauges {
+    /// All at zero.
+    #[must_use]
+    pub fn new(stage: &'static str) -> Gauges {
+        Gauges {
+            stage,
+            records: AtomicU64::new(0),
+            dead_letters: AtomicU64::new(0),
+            alerts: AtomicU64::new(0),
+            retries: AtomicU64::new(0),
+            lag: AtomicU64::new(0),
+            latency: Mutex::new(Latencies { append_to_visible: histogram(), write: histogram() }),
+        }
+    }
+
+    /// Adds to a counter.
+    pub fn add(counter: &AtomicU64, amount: u64) {
+        counter.fetch_add(amount, Ordering::Relaxed);
+    }
+
+    /// Records microseconds from the source record's append to its being visible in the store.
+    pub fn visible_after(&self, micros: impl Iterator<Item = i64>) {
+        let mut latency = self.latency.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(histogram) = &mut latency.append_to_visible {
+            for each in micros {
+                histogram.saturating_record(each.max(1).unsigned_abs());
+            }
+        }
+    }
+
+    /// Records how long one write to the store took.
+    pub fn wrote_in(&self, duration: Duration) {
+        let mut latency = self.latency.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(histogram) = &mut latency.write {
+            histogram.saturating_record(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX));
+        }
+    }
+
+    /// Microseconds at quantiles of the time from append to visible, and the number of records behind them. `reset` begins anew.
+    pub fn visible_quantiles(&self, quantiles: &[f64], reset: bool) -> (Vec<u64>, u64) {
+        let mut latency = self.latency.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(histogram) = &mut latency.append_to_visible else { return (vec![0; quantiles.len()], 0) };
+        let found = (quantiles.iter().map(|q| histogram.value_at_quantile(*q)).collect(), histogram.len());
+        if reset {
+            histogram.reset();
+        }
+        found
+    }
+
+    /// Microseconds at quantiles of the time that a write took.
+    pub fn write_quantiles(&self, quantiles: &[f64]) -> Vec<u64> {
+        let latency = self.latency.lock().unwrap_or_else(PoisonError::into_inner);
+        latency.write.as_ref().map_or_else(|| vec![0; quantiles.len()], |h| quantiles.iter().map(|q| h.value_at_quantile(*q)).collect())
+    }
+}

@@ -1,0 +1,81 @@
+//! Trying again what failed for the moment: for ever, with capped and jittered waits, until told to stop.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use wh_schemas::Reaction;
+
+use crate::gauges::Gauges;
+
+const FIRST: Duration = Duration::from_millis(50);
+const LONGEST: Duration = Duration::from_secs(10);
+
+/// Waits between tries: doubling from 50 ms to 10 s, each shortened at random by up to half.
+#[derive(Clone, Copy, Debug)]
+pub struct Backoff {
+    next: Duration,
+    seed: u64,
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Backoff { next: FIRST, seed: u64::from(std::process::id()).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1 }
+    }
+}
+
+impl Backoff {
+    /// The wait before the next try; at least what the store asked for.
+    pub fn wait(&mut self, retry_after: Option<Duration>) -> Duration {
+        self.seed ^= self.seed << 13;
+        self.seed ^= self.seed >> 7;
+        self.seed ^= self.seed << 17;
+        let half = self.next / 2;
+        let jitter = Duration::from_millis(self.seed % (u64::try_from(half.as_millis()).unwrap_or(1) + 1));
+        let wait = half + jitter;
+        self.next = (self.next * 2).min(LONGEST);
+        wait.max(retry_after.unwrap_or_default())
+    }
+}
+
+/// Runs `attempt` until it succeeds or fails for good. `None` when stopped while waiting.
+///
+/// # Errors
+/// What is not transient.
+pub async fn until_settled<T, F>(stop: &CancellationToken, gauges: &Gauges, mut attempt: impl FnMut() -> F) -> Result<Option<T>, Reaction>
+where
+    F: Future<Output = Result<T, Reaction>>,
+{
+    let mut backoff = Backoff::default();
+    let mut tries = 0_u32;
+    loop {
+        match attempt().await {
+            Ok(value) => return Ok(Some(value)),
+            Err(Reaction::Transient { message, retry_after }) => {
+                tries += 1;
+                Gauges::add(&gauges.retries, 1);
+                let wait = backoff.wait(retry_after);
+                if tries.is_power_of_two() {
+                    tracing::warn!(stage = gauges.stage, tries, wait_ms = u64::try_from(wait.as_millis()).unwrap_or(0), "{message}");
+                }
+                tokio::select! {
+                    () = stop.cancelled() => return Ok(None),
+                    () = tokio::time::sleep(wait) => {}
+                }
+            }
+            Err(other) => return Err(other),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_to_a_cap_and_obey_the_store() {
+        let mut backoff = Backoff::default();
+        let waits: Vec<Duration> = (0..20).map(|_| backoff.wait(None)).collect();
+        assert!(waits[0] <= FIRST && waits[19] >= LONGEST / 2 && waits.iter().all(|w| *w <= LONGEST), "{waits:?}");
+        assert!(backoff.wait(Some(Duration::from_secs(60))) >= Duration::from_secs(60));
+    }
+}

@@ -1,0 +1,312 @@
+//! The physical plan of a scan, and the way its batches take from a blocking thread to DataFusion.
+//!
+//! What must stay true: a store is read on a blocking thread only, begun when the first batch is asked for and interrupted
+//! when the stream is dropped; at most two batches wait; no more rows than the limit leave. Conditions that a join learns
+//! while it runs only ever remove rows that the join would drop anyway, and never meet a limit.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::stats::Precision;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::{DataFusionError, Result, Statistics};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr, PhysicalSortExpr};
+use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, SchedulingType};
+use datafusion::physical_plan::filter_pushdown::{ChildPushdownResult, FilterPushdownPhase, FilterPushdownPropagation};
+use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet, RecordOutput};
+use datafusion::physical_plan::stream::{RecordBatchReceiverStreamBuilder, RecordBatchStreamAdapter};
+use datafusion::physical_plan::{
+    ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties, ReplaceChildrenOptions, SortOrderPushdownResult, StatisticsArgs,
+};
+use futures::{StreamExt, TryStreamExt};
+use tokio::sync::mpsc;
+
+use crate::errors::QueryError;
+use crate::late;
+use crate::table::{Order, Prepared, Request, Scan, Survey};
+
+/// Batches that wait between the store and DataFusion.
+const WAITING: usize = 2;
+
+/// Tells a blocking thread that nobody wants its rows any more.
+#[derive(Default)]
+struct Stop {
+    stopped: AtomicBool,
+    interrupt: OnceLock<Box<dyn Fn() + Send + Sync>>,
+}
+
+struct StopOnDrop(Arc<Stop>);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        // First the flag, then the handle: a thread that sets its handle later sees the flag.
+        self.0.stopped.store(true, Ordering::SeqCst);
+        if let Some(interrupt) = self.0.interrupt.get() {
+            interrupt();
+        }
+    }
+}
+
+/// Where a running scan hands over its batches.
+pub(crate) struct Sink {
+    schema: SchemaRef,
+    sender: mpsc::Sender<Result<RecordBatch>>,
+    stop: Arc<Stop>,
+    left: usize,
+    batch_rows: usize,
+}
+
+impl Sink {
+    /// Schema of the batches.
+    pub(crate) fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    /// Rows of one batch.
+    pub(crate) fn batch_rows(&self) -> usize {
+        self.batch_rows
+    }
+
+    /// How many rows are still wanted.
+    pub(crate) fn left(&self) -> usize {
+        self.left
+    }
+
+    /// Calls `interrupt` when nobody wants rows any more. Returns `false` when that is so already.
+    pub(crate) fn on_stop(&self, interrupt: impl Fn() + Send + Sync + 'static) -> bool {
+        // Set once a scan; a second store of the same scan would be one too many.
+        let fresh = self.stop.interrupt.set(Box::new(interrupt)).is_ok();
+        fresh && !self.stop.stopped.load(Ordering::SeqCst)
+    }
+
+    /// Hands over a batch, waiting for room. Returns `false` when no more rows are wanted.
+    pub(crate) fn send(&mut self, batch: RecordBatch) -> bool {
+        let batch = if batch.num_rows() > self.left { batch.slice(0, self.left) } else { batch };
+        self.left -= batch.num_rows();
+        self.sender.blocking_send(Ok(batch)).is_ok() && self.left > 0
+    }
+}
+
+/// A scan of one relation.
+#[derive(Debug)]
+pub(crate) struct ScanExec {
+    relation: String,
+    scan: Arc<dyn Scan>,
+    request: Request,
+    survey: Survey,
+    rechecked: Vec<String>,
+    late: Vec<Arc<dyn PhysicalExpr>>,
+    prepared: Arc<dyn Prepared>,
+    properties: Arc<PlanProperties>,
+    metrics: ExecutionPlanMetricsSet,
+}
+
+impl ScanExec {
+    /// Prepares the native query for `request`.
+    pub(crate) fn new(relation: String, scan: Arc<dyn Scan>, request: Request, survey: Survey, rechecked: Vec<String>) -> Result<ScanExec> {
+        ScanExec::with_late(relation, scan, request, survey, rechecked, Vec::new())
+    }
+
+    fn with_late(relation: String, scan: Arc<dyn Scan>, request: Request, survey: Survey, rechecked: Vec<String>, late: Vec<Arc<dyn PhysicalExpr>>) -> Result<ScanExec> {
+        let schema = Arc::new(scan.schema().project(&request.projection)?);
+        let prepared = scan.prepare(&request, &survey)?;
+        let ordering = request.order.iter().filter_map(|order| sort_expr(order, &request.projection, &schema)).collect::<Vec<_>>();
+        let equivalence = if ordering.is_empty() { EquivalenceProperties::new(schema) } else { EquivalenceProperties::new_with_orderings(schema, [ordering]) };
+        let properties = PlanProperties::new(equivalence, Partitioning::UnknownPartitioning(prepared.parts()), EmissionType::Incremental, Boundedness::Bounded)
+            .with_scheduling_type(SchedulingType::Cooperative);
+        Ok(ScanExec { relation, scan, request, survey, rechecked, late, prepared, properties: Arc::new(properties), metrics: ExecutionPlanMetricsSet::new() })
+    }
+
+    fn again(&self, request: Request, late: Vec<Arc<dyn PhysicalExpr>>) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(Arc::new(ScanExec::with_late(self.relation.clone(), Arc::clone(&self.scan), request, self.survey.clone(), self.rechecked.clone(), late)?))
+    }
+
+    /// About how many rows come out.
+    fn rows(&self) -> Precision<usize> {
+        let Some(rows) = self.survey.rows else { return Precision::Absent };
+        let all = rows as f64;
+        let unique = |column: usize| self.scan.is_unique(column);
+        let share: f64 = self.request.predicates.iter().map(|p| p.selectivity(all, &unique)).product();
+        #[expect(clippy::cast_possible_truncation, reason = "an estimate between 0 and the number of rows")]
+        let kept = (all * share).ceil() as usize;
+        Precision::Inexact(self.request.limit.map_or(kept, |limit| kept.min(limit)))
+    }
+
+    fn describe(&self) -> Vec<(&'static str, String)> {
+        let schema = self.scan.schema();
+        let pushed: Vec<String> = self.request.predicates.iter().map(|p| p.display(&schema).to_string()).collect();
+        let mut lines = vec![("relation", self.relation.clone()), ("native", self.prepared.text())];
+        if !pushed.is_empty() {
+            lines.push(("pushed", format!("[{}]", pushed.join(", "))));
+        }
+        if !self.rechecked.is_empty() {
+            lines.push(("rechecked", format!("[{}]", self.rechecked.join(", "))));
+        }
+        if !self.late.is_empty() {
+            let late: Vec<String> = self.late.iter().map(ToString::to_string).collect();
+            lines.push(("late", format!("[{}]", late.join(", "))));
+        }
+        if let Some(limit) = self.request.limit {
+            lines.push(("limit", limit.to_string()));
+        }
+        lines
+    }
+}
+
+fn sort_expr(order: &Order, projection: &[usize], schema: &SchemaRef) -> Option<PhysicalSortExpr> {
+    let index = projection.iter().position(|column| *column == order.column)?;
+    let options = arrow::compute::SortOptions { descending: order.descending, nulls_first: order.nulls_first };
+    Some(PhysicalSortExpr::new(Arc::new(Column::new(schema.field(index).name(), index)), options))
+}
+
+impl DisplayAs for ScanExec {
+    fn fmt_as(&self, format: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match format {
+            DisplayFormatType::Default | DisplayFormatType::Verbose => {
+                f.write_str("ScanExec: ")?;
+                for (i, (name, text)) in self.describe().into_iter().enumerate() {
+                    write!(f, "{}{name}={text}", if i > 0 { ", " } else { "" })?;
+                }
+                Ok(())
+            }
+            DisplayFormatType::TreeRender => {
+                for (name, text) in self.describe() {
+                    writeln!(f, "{name}={text}")?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+impl ExecutionPlan for ScanExec {
+    fn name(&self) -> &'static str {
+        "ScanExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        Vec::new()
+    }
+
+    // A join fills its late condition only when it finds it here.
+    fn apply_expressions(&self, f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>) -> Result<TreeNodeRecursion> {
+        for expr in &self.late {
+            if f(expr)? == TreeNodeRecursion::Stop {
+                return Ok(TreeNodeRecursion::Stop);
+            }
+        }
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn replace_children(self: Arc<Self>, _: Vec<Arc<dyn ExecutionPlan>>, _: ReplaceChildrenOptions) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(self)
+    }
+
+    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
+    }
+
+    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        if partition >= self.prepared.parts() {
+            return Err(QueryError::internal(format!("{} has no part {partition}", self.relation)).into());
+        }
+        let schema = self.schema();
+        let baseline = BaselineMetrics::new(&self.metrics, partition);
+        let prepared = Arc::clone(&self.prepared);
+        let (scan, projection, late) = (Arc::clone(&self.scan), self.request.projection.clone(), self.late.clone());
+        let left = self.request.limit.unwrap_or(usize::MAX);
+        let batch_rows = context.session_config().batch_size();
+        let begun = async move {
+            // A join asks for its probe side's first batch only after it has read its build side: its conditions are known now.
+            let late = late::known(&late, &projection, scan.as_ref())?;
+            let stop = Arc::new(Stop::default());
+            let held = StopOnDrop(Arc::clone(&stop));
+            let mut builder = RecordBatchReceiverStreamBuilder::new(Arc::clone(&schema), WAITING);
+            let mut sink = Sink { schema: Arc::clone(&schema), sender: builder.tx(), stop, left, batch_rows };
+            builder.spawn_blocking(move || {
+                if sink.left == 0 {
+                    return Ok(());
+                }
+                prepared.run(partition, &late, &mut sink).map_err(DataFusionError::from)
+            });
+            let batches = builder.build().inspect(move |batch| {
+                let _held = &held;
+                if let Ok(batch) = batch {
+                    batch.record_output(&baseline);
+                }
+            });
+            let stream: SendableRecordBatchStream = Box::pin(RecordBatchStreamAdapter::new(schema, batches));
+            Ok::<_, DataFusionError>(stream)
+        };
+        let stream = futures::stream::once(begun).try_flatten();
+        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), stream)))
+    }
+
+    fn metrics(&self) -> Option<MetricsSet> {
+        Some(self.metrics.clone_inner())
+    }
+
+    fn statistics_from_inputs(&self, _input: &[Arc<Statistics>], args: &StatisticsArgs) -> Result<Arc<Statistics>> {
+        let rows = match args.partition() {
+            None => self.rows(),
+            Some(_) => self.rows().get_value().map_or(Precision::Absent, |rows| Precision::Inexact(rows.div_ceil(self.prepared.parts()))),
+        };
+        Ok(Arc::new(Statistics::new_unknown(&self.schema()).with_num_rows(rows)))
+    }
+
+    fn fetch(&self) -> Option<usize> {
+        self.request.limit
+    }
+
+    fn with_fetch(&self, limit: Option<usize>) -> Option<Arc<dyn ExecutionPlan>> {
+        // Below a limit no row may go missing: not with conditions that are checked again above, nor with late ones.
+        if limit.is_some() && !(self.rechecked.is_empty() && self.late.is_empty()) {
+            return None;
+        }
+        let limit = match (limit, self.request.limit) {
+            (Some(wanted), Some(present)) => Some(wanted.min(present)),
+            (wanted, present) => wanted.or(present),
+        };
+        self.again(Request { limit, ..self.request.clone() }, self.late.clone()).ok()
+    }
+
+    fn try_pushdown_sort(&self, order: &[PhysicalSortExpr]) -> Result<SortOrderPushdownResult<Arc<dyn ExecutionPlan>>> {
+        let mut wanted = Vec::with_capacity(order.len());
+        for sort in order {
+            let place = sort.expr.downcast_ref::<Column>().and_then(|column| self.request.projection.get(column.index()));
+            let Some(column) = place else { return Ok(SortOrderPushdownResult::Unsupported) };
+            wanted.push(Order { column: *column, descending: sort.options.descending, nulls_first: sort.options.nulls_first });
+        }
+        // Rows that were limited before they were sorted are other rows.
+        if self.request.limit.is_some() || !self.request.order.is_empty() || !self.scan.sorts(&wanted) {
+            return Ok(SortOrderPushdownResult::Unsupported);
+        }
+        let inner = self.again(Request { order: wanted, ..self.request.clone() }, self.late.clone())?;
+        Ok(SortOrderPushdownResult::Exact { inner })
+    }
+
+    fn handle_child_pushdown_result(
+        &self,
+        phase: FilterPushdownPhase,
+        pushed: ChildPushdownResult,
+        _config: &ConfigOptions,
+    ) -> Result<FilterPushdownPropagation<Arc<dyn ExecutionPlan>>> {
+        let late: Vec<_> = pushed.parent_filters.iter().map(|filter| Arc::clone(&filter.filter)).filter(late::is_late).collect();
+        let answer = FilterPushdownPropagation::all_unsupported(pushed);
+        if !matches!(phase, FilterPushdownPhase::Post) || late.is_empty() || self.request.limit.is_some() {
+            return Ok(answer);
+        }
+        let all = self.late.iter().cloned().chain(late).collect();
+        Ok(answer.with_updated_node(self.again(self.request.clone(), all)?))
+    }
+}

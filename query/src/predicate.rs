@@ -1,0 +1,221 @@
+//! What a store can be asked, in values: a small tree of conditions over the columns of one relation.
+//!
+//! What must stay true: a predicate means exactly what SQL means by it, with three truth values; columns are named by their
+//! place in the relation's full schema; numbers are in the unit in which stores keep them (cents, microseconds, 0 and 1).
+
+use std::fmt;
+
+use arrow::datatypes::Schema;
+
+/// A value as stores keep it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Value {
+    /// An integer, cents, or microseconds UTC.
+    Int(i64),
+    /// A finite number that is not −0.
+    Float(f64),
+    /// Text, compared by its bytes.
+    Text(String),
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Value::Int(value) => write!(f, "{value}"),
+            Value::Float(value) => write!(f, "{value}"),
+            Value::Text(text) => write!(f, "'{}'", text.replace('\'', "''")),
+        }
+    }
+}
+
+/// How a column is compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Op {
+    Eq,
+    NotEq,
+    Lt,
+    LtEq,
+    Gt,
+    GtEq,
+}
+
+impl Op {
+    /// The sign in SQL.
+    pub(crate) fn sign(self) -> &'static str {
+        match self {
+            Op::Eq => "=",
+            Op::NotEq => "<>",
+            Op::Lt => "<",
+            Op::LtEq => "<=",
+            Op::Gt => ">",
+            Op::GtEq => ">=",
+        }
+    }
+
+    /// The operator that says the same with its sides exchanged.
+    pub(crate) fn swapped(self) -> Op {
+        match self {
+            Op::Eq => Op::Eq,
+            Op::NotEq => Op::NotEq,
+            Op::Lt => Op::Gt,
+            Op::LtEq => Op::GtEq,
+            Op::Gt => Op::Lt,
+            Op::GtEq => Op::LtEq,
+        }
+    }
+
+    /// Whether `left op right` holds.
+    pub(crate) fn holds(self, left: i64, right: i64) -> bool {
+        match self {
+            Op::Eq => left == right,
+            Op::NotEq => left != right,
+            Op::Lt => left < right,
+            Op::LtEq => left <= right,
+            Op::Gt => left > right,
+            Op::GtEq => left >= right,
+        }
+    }
+}
+
+/// A truth value that `IS` asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Truth {
+    True,
+    False,
+    Unknown,
+}
+
+/// A condition over the columns of one relation.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Predicate {
+    /// `column op value`
+    Compare { column: usize, op: Op, value: Value },
+    /// `column IN (values)`; never empty.
+    In { column: usize, values: Vec<Value> },
+    /// `column IS NULL`
+    Null { column: usize },
+    /// The boolean column itself.
+    Flag { column: usize },
+    /// The text begins with these bytes; not empty.
+    StartsWith { column: usize, text: String },
+    /// The text contains these bytes; not empty.
+    Contains { column: usize, text: String },
+    /// `match(column, query)`
+    Match { column: usize, query: String },
+    /// All of them; `TRUE` when there are none.
+    And(Vec<Predicate>),
+    /// At least one of them; `FALSE` when there are none.
+    Or(Vec<Predicate>),
+    /// `NOT`
+    Not(Box<Predicate>),
+    /// `IS TRUE`, `IS FALSE`, `IS UNKNOWN`
+    Is { inner: Box<Predicate>, truth: Truth },
+}
+
+impl Predicate {
+    /// `NOT self`
+    pub(crate) fn negated(self) -> Predicate {
+        Predicate::Not(Box::new(self))
+    }
+
+    /// `self IS truth`
+    pub(crate) fn is(self, truth: Truth) -> Predicate {
+        Predicate::Is { inner: Box::new(self), truth }
+    }
+
+    /// Whether a full-text condition is in it.
+    pub(crate) fn has_match(&self) -> bool {
+        match self {
+            Predicate::Match { .. } => true,
+            Predicate::And(inner) | Predicate::Or(inner) => inner.iter().any(Predicate::has_match),
+            Predicate::Not(inner) | Predicate::Is { inner, .. } => inner.has_match(),
+            _ => false,
+        }
+    }
+
+    /// The share of rows that it probably lets through, for the order of joins. `unique` tells the columns whose values are all different.
+    pub(crate) fn selectivity(&self, rows: f64, unique: &dyn Fn(usize) -> bool) -> f64 {
+        let one = |column: usize| if unique(column) { 1.0 / rows.max(1.0) } else { 0.05 };
+        let share = match self {
+            Predicate::Compare { column, op: Op::Eq, .. } => one(*column),
+            Predicate::Compare { op: Op::NotEq, .. } => 0.95,
+            Predicate::Compare { .. } => 0.3,
+            Predicate::In { column, values } => one(*column) * values.len() as f64,
+            Predicate::Null { .. } | Predicate::StartsWith { .. } | Predicate::Contains { .. } => 0.1,
+            Predicate::Match { .. } => 0.01,
+            Predicate::Flag { .. } => 0.2,
+            Predicate::And(inner) => inner.iter().map(|p| p.selectivity(rows, unique)).product(),
+            Predicate::Or(inner) => inner.iter().map(|p| p.selectivity(rows, unique)).sum(),
+            Predicate::Not(inner) => 1.0 - inner.selectivity(rows, unique),
+            Predicate::Is { inner, truth: Truth::True } => inner.selectivity(rows, unique),
+            Predicate::Is { truth: Truth::False, .. } => 0.5,
+            Predicate::Is { truth: Truth::Unknown, .. } => 0.1,
+        };
+        share.clamp(0.0, 1.0)
+    }
+
+    /// Its text for a reader of EXPLAIN.
+    pub(crate) fn display<'a>(&'a self, schema: &'a Schema) -> impl fmt::Display + 'a {
+        Shown { predicate: self, schema }
+    }
+}
+
+struct Shown<'a> {
+    predicate: &'a Predicate,
+    schema: &'a Schema,
+}
+
+impl Shown<'_> {
+    fn of<'a>(&'a self, predicate: &'a Predicate) -> Shown<'a> {
+        Shown { predicate, schema: self.schema }
+    }
+
+    fn name(&self, column: usize) -> &str {
+        self.schema.fields().get(column).map_or("?", |field| field.name().as_str())
+    }
+
+    fn list(&self, f: &mut fmt::Formatter<'_>, inner: &[Predicate], word: &str, none: &str) -> fmt::Result {
+        if inner.is_empty() {
+            return f.write_str(none);
+        }
+        f.write_str("(")?;
+        for (i, predicate) in inner.iter().enumerate() {
+            if i > 0 {
+                write!(f, " {word} ")?;
+            }
+            write!(f, "{}", self.of(predicate))?;
+        }
+        f.write_str(")")
+    }
+}
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.predicate {
+            Predicate::Compare { column, op, value } => write!(f, "{} {} {value}", self.name(*column), op.sign()),
+            Predicate::In { column, values } => {
+                write!(f, "{} IN (", self.name(*column))?;
+                for (i, value) in values.iter().enumerate() {
+                    write!(f, "{}{value}", if i > 0 { ", " } else { "" })?;
+                }
+                f.write_str(")")
+            }
+            Predicate::Null { column } => write!(f, "{} IS NULL", self.name(*column)),
+            Predicate::Flag { column } => f.write_str(self.name(*column)),
+            Predicate::StartsWith { column, text } => write!(f, "starts_with({}, {})", self.name(*column), Value::Text(text.clone())),
+            Predicate::Contains { column, text } => write!(f, "contains({}, {})", self.name(*column), Value::Text(text.clone())),
+            Predicate::Match { column, query } => write!(f, "match({}, {})", self.name(*column), Value::Text(query.clone())),
+            Predicate::And(inner) => self.list(f, inner, "AND", "TRUE"),
+            Predicate::Or(inner) => self.list(f, inner, "OR", "FALSE"),
+            Predicate::Not(inner) => write!(f, "NOT {}", self.of(inner)),
+            Predicate::Is { inner, truth } => {
+                let truth = match truth {
+                    Truth::True => "TRUE",
+                    Truth::False => "FALSE",
+                    Truth::Unknown => "UNKNOWN",
+                };
+                write!(f, "{} IS {truth}", self.of(inner))
+            }
+        }
+    }
+}

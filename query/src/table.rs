@@ -1,0 +1,181 @@
+//! One table of SQL over whatever can be scanned: the only [`TableProvider`] there is.
+//!
+//! What must stay true: a filter that is reported `Exact` is answered as SQL would answer it; a limit reaches a scan only
+//! when every filter below it is exact; planning asks a store nothing but how many rows it has, and never on a runtime thread.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::{DataFusionError, Result};
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
+use datafusion::physical_plan::ExecutionPlan;
+
+use crate::cut::{Cut, CutRule};
+use crate::errors::QueryError;
+use crate::exec::{ScanExec, Sink};
+use crate::predicate::Predicate;
+use crate::pushdown;
+
+/// How well a store answers a predicate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Support {
+    /// As SQL would.
+    Exact,
+    /// It may let through rows that SQL would not; they are checked again above.
+    Inexact,
+    /// Not at all.
+    No,
+}
+
+/// A column to sort by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Order {
+    /// Its place in the full schema.
+    pub(crate) column: usize,
+    pub(crate) descending: bool,
+    pub(crate) nulls_first: bool,
+}
+
+/// What is asked of a scan.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Request {
+    /// Places of the wanted columns in the full schema, in the order of the answer; empty when only their number is wanted.
+    pub(crate) projection: Vec<usize>,
+    /// All must hold.
+    pub(crate) predicates: Vec<Predicate>,
+    /// Empty: any order will do.
+    pub(crate) order: Vec<Order>,
+    /// No more rows than this are wanted; never set above a predicate that the scan answers inexactly.
+    pub(crate) limit: Option<usize>,
+    /// Into how many parts the scan may be divided.
+    pub(crate) parts: usize,
+}
+
+/// What a store knows of a relation without reading it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Survey {
+    /// About how many rows.
+    pub(crate) rows: Option<usize>,
+    /// First and last row key of each stream partition, where rows have such keys.
+    pub(crate) keys: Vec<(i64, i64)>,
+}
+
+/// A relation that a store can scan.
+pub(crate) trait Scan: Debug + Send + Sync {
+    /// Every column.
+    fn schema(&self) -> SchemaRef;
+
+    /// The store's role in SQL.
+    fn role(&self) -> &'static str;
+
+    /// How well the store answers `predicate`; an error where it can never be answered.
+    fn support(&self, predicate: &Predicate) -> Result<Support, QueryError>;
+
+    /// Whether the store returns rows in this order cheaply.
+    fn sorts(&self, order: &[Order]) -> bool;
+
+    /// Whether no two rows have the same value in this column.
+    fn is_unique(&self, column: usize) -> bool;
+
+    /// Looks at the store. Blocks.
+    fn survey(&self) -> Result<Survey, QueryError>;
+
+    /// The native query for `request`. Pure.
+    fn prepare(&self, request: &Request, survey: &Survey) -> Result<Arc<dyn Prepared>, QueryError>;
+}
+
+/// A native query, ready to run.
+pub(crate) trait Prepared: Debug + Send + Sync {
+    /// Its text, for EXPLAIN.
+    fn text(&self) -> String;
+
+    /// Into how many parts it is divided; at least one.
+    fn parts(&self) -> usize;
+
+    /// Runs one part, with conditions that became known only now, and hands over its batches. Blocks.
+    fn run(&self, part: usize, late: &[Predicate], sink: &mut Sink) -> Result<(), QueryError>;
+}
+
+/// A table or view of the catalog.
+#[derive(Debug)]
+pub(crate) struct Relation {
+    /// Its schema in SQL.
+    pub(crate) schema_name: &'static str,
+    /// Its name.
+    pub(crate) name: String,
+    /// One line on what it holds.
+    pub(crate) description: String,
+    /// How it is read as of a cut.
+    pub(crate) cut: CutRule,
+    /// Whether SQL calls it a view.
+    pub(crate) is_view: bool,
+    /// How it is read.
+    pub(crate) scan: Arc<dyn Scan>,
+}
+
+impl Relation {
+    fn understood(&self, filter: &Expr) -> Result<Option<(Predicate, Support)>> {
+        let Some(predicate) = pushdown::translate(filter, &self.scan.schema()) else { return Ok(None) };
+        let support = self.scan.support(&predicate)?;
+        Ok((support != Support::No).then_some((predicate, support)))
+    }
+
+    /// `ledger.transactions`
+    pub(crate) fn qualified_name(&self) -> String {
+        format!("{}.{}", self.schema_name, self.name)
+    }
+}
+
+#[async_trait]
+impl TableProvider for Relation {
+    fn schema(&self) -> SchemaRef {
+        self.scan.schema()
+    }
+
+    fn table_type(&self) -> TableType {
+        if self.is_view { TableType::View } else { TableType::Base }
+    }
+
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
+        let answer = |filter: &&Expr| {
+            Ok(match self.understood(filter)? {
+                Some((_, Support::Exact)) => TableProviderFilterPushDown::Exact,
+                Some((_, Support::Inexact)) => TableProviderFilterPushDown::Inexact,
+                Some((_, Support::No)) | None => TableProviderFilterPushDown::Unsupported,
+            })
+        };
+        filters.iter().map(answer).collect()
+    }
+
+    async fn scan(&self, state: &dyn Session, projection: Option<&Vec<usize>>, filters: &[Expr], limit: Option<usize>) -> Result<Arc<dyn ExecutionPlan>> {
+        let mut predicates = Vec::with_capacity(filters.len());
+        let mut rechecked = Vec::new();
+        for filter in filters {
+            let Some((predicate, support)) = self.understood(filter)? else {
+                return Err(QueryError::internal(format!("{} was given a filter that it does not take: {filter}", self.qualified_name())).into());
+            };
+            if support == Support::Inexact {
+                rechecked.push(filter.to_string());
+            }
+            predicates.push(predicate);
+        }
+        if let Some(cut) = state.config().get_extension::<Cut>()
+            && let Some(predicate) = cut.predicate(self.cut, &self.scan.schema())
+        {
+            predicates.push(predicate);
+        }
+        let request = Request {
+            projection: projection.cloned().unwrap_or_else(|| (0..self.scan.schema().fields().len()).collect()),
+            predicates,
+            order: Vec::new(),
+            limit: limit.filter(|_| rechecked.is_empty()),
+            parts: state.config().target_partitions(),
+        };
+        let scan = Arc::clone(&self.scan);
+        let survey = tokio::task::spawn_blocking(move || scan.survey()).await.map_err(|e| DataFusionError::ExecutionJoin(Box::new(e)))??;
+        Ok(Arc::new(ScanExec::new(self.qualified_name(), Arc::clone(&self.scan), request, survey, rechecked)?))
+    }
+}

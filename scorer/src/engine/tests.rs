@@ -1,0 +1,128 @@
+//! What the engine promises, on small streams.
+
+use super::*;
+use wh_schemas::time::{DAY, HOUR};
+
+fn observation(at: i64, user: &str, cents: i64) -> Observation<'_> {
+    Observation {
+        timestamp: Micros(at),
+        user_id: user,
+        account: 1,
+        counterparty: Some(7),
+        department: "Surgery",
+        transaction_type: TransactionType::Billing,
+        amount: Cents(cents),
+        metadata: vec![Some(1), Some(2), None],
+    }
+}
+
+const MONDAY: i64 = 1_767_571_200_000_000; // 2026-01-05T00:00:00Z
+
+/// Six weeks of a clerk of the day: 40 bills a working day.
+fn trained() -> Engine {
+    let mut engine = Engine::new(Ruleset::default());
+    for day in 0..42 {
+        if day % 7 >= 5 {
+            continue;
+        }
+        for i in 0..40_i64 {
+            let at = MONDAY + day * DAY + 8 * HOUR + i * HOUR / 5;
+            engine.score(&observation(at, "U1", 20_000 + (i * 7919 + day * 104_729) % 15_000));
+        }
+    }
+    engine
+}
+
+const AFTER: i64 = MONDAY + 42 * DAY + 10 * HOUR;
+
+#[test]
+fn the_parts_add_up_and_stay_within_their_caps() {
+    let mut engine = trained();
+    for (i, cents) in [20_000, 900_000, 5_000_000, 99_999_999].into_iter().enumerate() {
+        let score = engine.score(&observation(AFTER + i64::try_from(i).unwrap() * 60_000_000, "U1", cents));
+        for dimension in Dimension::ALL {
+            let points: u32 = score.reasons.iter().filter(|r| r.dimension == dimension).map(|r| u32::from(r.points)).sum();
+            assert_eq!(points, u32::from(score.dimensions.get(dimension)));
+            assert!(points <= u32::from(dimension.cap()));
+        }
+        assert_eq!(u32::from(score.risk_score()), score.reasons.iter().map(|r| u32::from(r.points)).sum::<u32>());
+    }
+}
+
+#[test]
+fn a_usual_row_scores_low_and_a_run_of_spikes_alerts() {
+    let mut engine = trained();
+    let usual = engine.score(&observation(AFTER, "U1", 25_000));
+    assert!(usual.risk_score() <= 10, "{usual:?}");
+    engine.score(&observation(AFTER + HOUR, "U1", 9_000_000));
+    let second = engine.score(&observation(AFTER + 2 * HOUR, "U1", 8_000_000));
+    assert!(second.risk_score() >= ALERT_SCORE, "{second:?}");
+    assert_eq!(second.rules()[0].as_str(), "pattern_amount_spikes");
+}
+
+#[test]
+fn what_alerts_is_not_learnt() {
+    let mut engine = trained();
+    let before = engine.user("U1").unwrap().amounts;
+    engine.score(&observation(AFTER, "U1", 9_000_000));
+    let learnt = engine.user("U1").unwrap().amounts;
+    for i in 1..30 {
+        engine.score(&observation(AFTER + i * 60_000_000, "U1", 9_000_000));
+    }
+    assert_eq!(engine.user("U1").unwrap().amounts, learnt);
+    assert_ne!(before, learnt);
+    assert!(engine.user("U1").unwrap().alerts >= 28);
+}
+
+#[test]
+fn a_newcomer_and_a_busy_hour_do_not_alert() {
+    let mut engine = trained();
+    for i in 0..40 {
+        let score = engine.score(&observation(AFTER + i * 90_000_000, "U-new", 30_000 + i * 311));
+        assert!(score.risk_score() < ALERT_SCORE, "row {i}: {score:?}");
+    }
+}
+
+#[test]
+fn a_burst_in_minutes_alerts() {
+    let mut engine = trained();
+    let highest = (0..30).map(|i| engine.score(&observation(AFTER + i * 10_000_000, "U1", 21_000 + i)).risk_score()).max();
+    assert!(highest >= Some(ALERT_SCORE), "{highest:?}");
+}
+
+#[test]
+fn a_record_of_another_century_leaves_the_baseline_as_it_was() {
+    let mut engine = trained();
+    let before = engine.user("U1").unwrap().clone();
+    engine.score(&observation(0, "U1", 25_000));
+    engine.score(&observation(31_000_000_000_000_000, "U1", 25_000));
+    let mut after = engine.user("U1").unwrap().clone();
+    after.events = before.events;
+    after.recent = before.recent.clone();
+    assert_eq!(after, before);
+}
+
+#[test]
+fn the_state_is_compact_and_reads_back() {
+    let engine = trained();
+    let user = engine.user("U1").unwrap();
+    let bytes = user.to_bytes().unwrap();
+    assert!(bytes.len() <= 4096, "{} bytes", bytes.len());
+    assert_eq!(&UserState::from_bytes(&bytes).unwrap(), user);
+    assert!(matches!(UserState::from_bytes(&[9, 9]), Err(user::StateError::Version { found: 9 })));
+    assert!(UserState::from_bytes(&bytes[..20]).is_err());
+}
+
+#[test]
+fn a_restored_engine_goes_on_to_the_bit() {
+    let mut whole = trained();
+    let mut restored = Engine::restored(
+        Ruleset::default(),
+        whole.users().map(|(id, state)| (id.to_owned(), UserState::from_bytes(&state.to_bytes().unwrap()).unwrap())).collect::<Vec<_>>(),
+        whole.stream_time().clone(),
+    );
+    for i in 0..500_i64 {
+        let o = observation(AFTER + i * 400_000_000, "U1", 20_000 + (i * i * 977) % 3_000_000);
+        assert_eq!(whole.score(&o), restored.score(&o));
+    }
+}

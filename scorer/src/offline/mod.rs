@@ -1,0 +1,3 @@
+//! The engine without a log or a store: what `wardhouse score` runs.
+
+pub mod score;

@@ -1,0 +1,301 @@
+//! The scorer's cycle: read → score → produce → all acknowledged → checkpoint.
+//!
+//! What must stay true: a checkpoint is written only after the log holds every record that it covers; after a crash the
+//! same inputs give the same bytes under the same `seq`, and what already stands in the output is not written again.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hashbrown::HashSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use wh_eventlog::gauges::Gauges;
+use wh_eventlog::retry::until_settled;
+use wh_eventlog::{Assignment, Commit, Consumer, Event, Fetched, Log, Record, dead_letters};
+use wh_schemas::topics::{ACCEPTED_TRANSACTIONS, DEAD_LETTERS, RISK_ALERTS, RISK_SCORES, SCORER_STATE};
+use wh_schemas::{Reaction, position::Seq};
+
+use crate::dedup::{self, Ids, Seen};
+use crate::engine::{Ruleset, UserState};
+use crate::partition::{Emitted, PartitionRecord, PartitionScorer, Position};
+use crate::state::{Checkpoint, CheckpointStore, Delta, rebuild};
+
+/// Name of the scorer's consumer group, role and stage.
+pub const GROUP: &str = "scorer";
+
+/// How the stage runs.
+#[derive(Clone, Debug)]
+pub struct StageSettings {
+    /// The rules to score by.
+    pub ruleset: Ruleset,
+    /// How many transaction ids each partition remembers.
+    pub dedup_horizon: usize,
+    /// A checkpoint is written at the latest after this long.
+    pub checkpoint_every: Duration,
+    /// … or after so many records.
+    pub checkpoint_records: u64,
+    /// A snapshot goes to `scorer-state` after so many records …
+    pub snapshot_records: u64,
+    /// … or after this long, if anything changed.
+    pub snapshot_every: Duration,
+    /// How long the scorer goes on when the baselines store is away: all can be reproduced from the log.
+    pub without_checkpoint: Duration,
+    /// Version and commit, for dead letters.
+    pub build: String,
+}
+
+impl StageSettings {
+    /// The defaults, for a ruleset and a build.
+    #[must_use]
+    pub fn new(ruleset: Ruleset, build: &str) -> StageSettings {
+        StageSettings {
+            ruleset,
+            dedup_horizon: dedup::DEFAULT_HORIZON,
+            checkpoint_every: Duration::from_millis(500),
+            checkpoint_records: 20_000,
+            snapshot_records: 200_000,
+            snapshot_every: Duration::from_secs(60),
+            without_checkpoint: Duration::from_secs(600),
+            build: build.to_owned(),
+        }
+    }
+}
+
+/// One partition as the stage runs it.
+struct Running {
+    scorer: Option<PartitionScorer>,
+    owner_epoch: u64,
+    /// Highest `seq` that stands in the output: produced again after a crash, it would be doubled.
+    emitted: Option<Seq>,
+    checkpointed: u64,
+    checkpointed_at: Instant,
+    unsaved_users: HashSet<String>,
+    unsaved_ids: Vec<Seen>,
+    snapshot_users: HashSet<String>,
+    snapshot_at: Instant,
+    snapshot_offset: u64,
+}
+
+/// The stage.
+pub struct Stage {
+    log: Arc<dyn Log>,
+    store: Box<dyn CheckpointStore>,
+    settings: StageSettings,
+    gauges: Arc<Gauges>,
+    partitions: BTreeMap<u32, Running>,
+    dead_letter_partitions: u32,
+}
+
+/// Runs the stage until it is stopped, then checkpoints and returns.
+///
+/// # Errors
+/// What ends a stage: a fatal reaction of the log or the baselines store.
+pub async fn run(log: Arc<dyn Log>, store: Box<dyn CheckpointStore>, settings: StageSettings, gauges: Arc<Gauges>, stop: CancellationToken) -> Result<(), Reaction> {
+    let mut consumer = log.subscribe(GROUP, &[ACCEPTED_TRANSACTIONS]).await?;
+    let dead_letter_partitions = log.partitions(DEAD_LETTERS).await?;
+    let mut stage = Stage { log, store, settings, gauges, partitions: BTreeMap::new(), dead_letter_partitions };
+    while !stop.is_cancelled() {
+        let wait = stage.settings.checkpoint_every;
+        let event = tokio::select! {
+            () = stop.cancelled() => break,
+            event = consumer.poll(wait) => event?,
+        };
+        match event {
+            Event::Assigned { partitions, .. } => stage.assigned(&mut *consumer, partitions).await?,
+            Event::Revoked { partitions } => {
+                for (_, partition) in partitions {
+                    stage.checkpoint(&mut *consumer, partition, &stop).await?;
+                    stage.partitions.remove(&partition);
+                }
+            }
+            Event::Records(fetched) => {
+                let partition = fetched.partition;
+                if !stage.advance(fetched, &stop).await? {
+                    break;
+                }
+                stage.checkpoint_if_due(&mut *consumer, partition, &stop).await?;
+            }
+            Event::Idle => {
+                for partition in stage.partitions.keys().copied().collect::<Vec<_>>() {
+                    stage.checkpoint_if_due(&mut *consumer, partition, &stop).await?;
+                }
+            }
+        }
+    }
+    for partition in stage.partitions.keys().copied().collect::<Vec<_>>() {
+        stage.checkpoint(&mut *consumer, partition, &stop).await?;
+    }
+    Ok(())
+}
+
+impl Stage {
+    /// Takes partitions over: from their checkpoint, else from the last snapshot, else by reading the log from its start.
+    async fn assigned(&mut self, consumer: &mut dyn Consumer, assignments: Vec<Assignment>) -> Result<(), Reaction> {
+        for assignment in assignments {
+            let partition = assignment.partition;
+            let (owner_epoch, found) = self.store.take_over(partition).await?;
+            let checkpoint = match found {
+                Some(checkpoint) => Some(checkpoint),
+                None => rebuild::last_snapshot(&*self.log, partition, self.settings.dedup_horizon).await?,
+            };
+            let emitted = rebuild::last_emitted(&*self.log, partition).await?;
+            let Checkpoint { position, record, users, ids } = match checkpoint {
+                Some(checkpoint) => checkpoint,
+                None => {
+                    let start = self.log.bounds(ACCEPTED_TRANSACTIONS, partition).await?.start;
+                    if start > 0 {
+                        return Err(Reaction::fatal(format!(
+                            "partition {partition}: there is neither a checkpoint nor a snapshot, and {ACCEPTED_TRANSACTIONS} reaches back to offset {start} only: restore the baselines store from a backup"
+                        )));
+                    }
+                    Checkpoint { position: Position::default(), record: PartitionRecord::default(), users: Vec::new(), ids: Vec::new() }
+                }
+            };
+            tracing::info!(stage = GROUP, partition, next_seq = position.next_seq, users = users.len(), ids = ids.len(), owner_epoch, "partition taken over");
+            let mut seen = Ids::new(self.settings.dedup_horizon);
+            ids.into_iter().for_each(|s| seen.remember(s));
+            consumer.seek(ACCEPTED_TRANSACTIONS, partition, position.next_offset);
+            // Until the first snapshot of this owner every user counts as changed: an unfinished one may stand in the topic.
+            let snapshot_users = users.iter().map(|(user, _)| user.clone()).collect();
+            let checkpointed = position.next_offset;
+            let scorer = PartitionScorer::new(partition, self.settings.ruleset.clone(), position, record, users, seen, &self.settings.build);
+            let now = Instant::now();
+            self.partitions.insert(
+                partition,
+                Running {
+                    scorer: Some(scorer),
+                    owner_epoch,
+                    emitted,
+                    checkpointed,
+                    checkpointed_at: now,
+                    unsaved_users: HashSet::new(),
+                    unsaved_ids: Vec::new(),
+                    snapshot_users,
+                    snapshot_at: now,
+                    snapshot_offset: checkpointed,
+                },
+            );
+        }
+        Ok(())
+    }
+
+    /// Scores records and produces what they give; returns `false` when stopped before all was acknowledged.
+    async fn advance(&mut self, fetched: Fetched, stop: &CancellationToken) -> Result<bool, Reaction> {
+        let partition = fetched.partition;
+        let Some(running) = self.partitions.get_mut(&partition) else { return Ok(true) };
+        let Some(mut scorer) = running.scorer.take() else { return Err(Reaction::fatal(format!("partition {partition} of the scorer lost its state"))) };
+        let (records, alerts_before) = (fetched.records.len() as u64, scorer.counts().alerts);
+        let scoring = tokio::task::spawn_blocking(move || {
+            let mut emitted = Emitted { scores: Vec::with_capacity(fetched.records.len()), ..Emitted::default() };
+            for record in &fetched.records {
+                scorer.process(record, &mut emitted);
+            }
+            (scorer, emitted)
+        });
+        let (scorer, mut emitted) = scoring.await.map_err(|e| Reaction::fatal(format!("scoring partition {partition} failed: {e}")))?;
+        if let Some(last) = running.emitted {
+            let standing = usize::try_from((last + 1).saturating_sub(emitted.first_seq)).unwrap_or(usize::MAX).min(emitted.scores.len());
+            emitted.scores.drain(..standing);
+        }
+        Gauges::add(&self.gauges.alerts, scorer.counts().alerts - alerts_before);
+        Gauges::add(&self.gauges.dead_letters, emitted.dead_letters.len() as u64);
+        running.scorer = Some(scorer);
+        let (log, gauges) = (&self.log, &*self.gauges);
+        if !emitted.dead_letters.is_empty() {
+            let letters = emitted.dead_letters;
+            let count = self.dead_letter_partitions;
+            if until_settled(stop, gauges, || dead_letters::write(&**log, count, letters.clone())).await?.is_none() {
+                return Ok(false);
+            }
+        }
+        for (topic, records) in [(RISK_ALERTS, emitted.alerts), (RISK_SCORES, emitted.scores)] {
+            if !produce(log, topic, partition, records, gauges, stop).await? {
+                return Ok(false);
+            }
+        }
+        Gauges::add(&self.gauges.records, records);
+        Ok(true)
+    }
+
+    async fn checkpoint_if_due(&mut self, consumer: &mut dyn Consumer, partition: u32, stop: &CancellationToken) -> Result<(), Reaction> {
+        let Some(running) = self.partitions.get(&partition) else { return Ok(()) };
+        let Some(scorer) = &running.scorer else { return Ok(()) };
+        let behind = scorer.position().next_offset - running.checkpointed;
+        let waited = running.checkpointed_at.elapsed();
+        if behind >= self.settings.checkpoint_records || (behind > 0 && waited >= self.settings.checkpoint_every) {
+            self.checkpoint(consumer, partition, stop).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes the state of a partition. While the store is away, goes on without, up to the stated bound.
+    async fn checkpoint(&mut self, consumer: &mut dyn Consumer, partition: u32, stop: &CancellationToken) -> Result<(), Reaction> {
+        let Some(running) = self.partitions.get_mut(&partition) else { return Ok(()) };
+        let Some(scorer) = &mut running.scorer else { return Ok(()) };
+        let position = scorer.position().clone();
+        let (users, ids) = scorer.take_changes();
+        running.snapshot_users.extend(users.iter().cloned());
+        running.unsaved_users.extend(users);
+        running.unsaved_ids.extend(ids);
+        if position.next_offset == running.checkpointed {
+            return Ok(());
+        }
+        let mut names: Vec<&String> = running.unsaved_users.iter().collect();
+        names.sort_unstable();
+        let delta = Delta {
+            partition,
+            owner_epoch: running.owner_epoch,
+            position: position.clone(),
+            record: scorer.record(),
+            users: states(scorer, names),
+            ids: running.unsaved_ids.clone(),
+            horizon: self.settings.dedup_horizon,
+        };
+        match self.store.commit(delta).await {
+            Ok(()) => {
+                running.unsaved_users.clear();
+                running.unsaved_ids.clear();
+                running.checkpointed = position.next_offset;
+                running.checkpointed_at = Instant::now();
+            }
+            Err(Reaction::Transient { message, .. }) if running.checkpointed_at.elapsed() < self.settings.without_checkpoint => {
+                Gauges::add(&self.gauges.retries, 1);
+                tracing::warn!(stage = GROUP, partition, "going on without a checkpoint: {message}");
+                return Ok(());
+            }
+            Err(other) => return Err(other),
+        }
+        consumer.commit(vec![Commit { topic: ACCEPTED_TRANSACTIONS.into(), partition, next_offset: position.next_offset, metadata: String::new() }]).await?;
+        let due = position.next_offset - running.snapshot_offset >= self.settings.snapshot_records
+            || (running.snapshot_at.elapsed() >= self.settings.snapshot_every && position.next_offset > running.snapshot_offset)
+            || stop.is_cancelled();
+        if due && !running.snapshot_users.is_empty() {
+            let mut names: Vec<&String> = running.snapshot_users.iter().collect();
+            names.sort_unstable();
+            let records = rebuild::records(&position, &scorer.record(), &states(scorer, names))?;
+            match self.log.produce(SCORER_STATE, partition, records).await {
+                Ok(_) => {
+                    running.snapshot_users.clear();
+                    running.snapshot_at = Instant::now();
+                    running.snapshot_offset = position.next_offset;
+                }
+                Err(Reaction::Transient { message, .. }) => tracing::warn!(stage = GROUP, partition, "no snapshot for now: {message}"),
+                Err(other) => return Err(other),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn states(scorer: &PartitionScorer, names: Vec<&String>) -> Vec<(String, UserState)> {
+    names.into_iter().filter_map(|name| scorer.engine().user(name).map(|state| (name.clone(), state.clone()))).collect()
+}
+
+/// Produces records, trying again while the log asks for patience; `false` when stopped before.
+async fn produce(log: &Arc<dyn Log>, topic: &str, partition: u32, records: Vec<Record>, gauges: &Gauges, stop: &CancellationToken) -> Result<bool, Reaction> {
+    if records.is_empty() {
+        return Ok(true);
+    }
+    Ok(until_settled(stop, gauges, || log.produce(topic, partition, records.clone())).await?.is_some())
+}

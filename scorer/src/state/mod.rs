@@ -1,0 +1,60 @@
+//! The scorer's checkpoints: one atomic compare-and-set a partition, and what is needed when the store is lost.
+
+pub mod rebuild;
+pub mod sqlite;
+
+use async_trait::async_trait;
+use wh_schemas::Reaction;
+
+use crate::dedup::Seen;
+use crate::engine::UserState;
+use crate::partition::{PartitionRecord, Position};
+
+/// A partition's state as it was checkpointed.
+#[derive(Debug)]
+pub struct Checkpoint {
+    /// Where the scorer stood.
+    pub position: Position,
+    /// The partition's own record.
+    pub record: PartitionRecord,
+    /// Every user's state.
+    pub users: Vec<(String, UserState)>,
+    /// The ids seen, oldest first.
+    pub ids: Vec<Seen>,
+}
+
+/// What changed since the checkpoint before.
+#[derive(Debug)]
+pub struct Delta {
+    /// The partition.
+    pub partition: u32,
+    /// The owner's epoch: an older one is refused.
+    pub owner_epoch: u64,
+    /// Where the scorer stands now; a position behind the stored one is refused.
+    pub position: Position,
+    /// The partition's own record.
+    pub record: PartitionRecord,
+    /// States of the users touched.
+    pub users: Vec<(String, UserState)>,
+    /// Ids seen.
+    pub ids: Vec<Seen>,
+    /// How many ids are remembered at most; older ones may go.
+    pub horizon: usize,
+}
+
+/// Where checkpoints are kept.
+#[async_trait]
+pub trait CheckpointStore: Send {
+    /// Raises a partition's owner epoch by one, so that an older owner's commits are refused. Returns the epoch and
+    /// the last checkpoint, if there is one.
+    ///
+    /// # Errors
+    /// Fatal where the store is damaged or of another version.
+    async fn take_over(&mut self, partition: u32) -> Result<(u64, Option<Checkpoint>), Reaction>;
+
+    /// Writes a checkpoint: all of it or nothing.
+    ///
+    /// # Errors
+    /// Fatal under an older epoch or behind the stored position; transient while the store is busy.
+    async fn commit(&mut self, delta: Delta) -> Result<(), Reaction>;
+}

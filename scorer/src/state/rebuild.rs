@@ -1,0 +1,123 @@
+//! Snapshots in `scorer-state`, so that losing the baselines store loses nothing.
+//!
+//! A snapshot is one record a user touched since the one before, then the partition's own record, which makes it count.
+//! Records behind the last partition record belong to no snapshot and are ignored. The ids seen are not in it: they
+//! stand in `risk-scores`.
+
+use hashbrown::HashMap;
+use serde::{Deserialize, Serialize};
+use wh_eventlog::{Bytes, Reader, Record};
+use wh_schemas::Reaction;
+use wh_schemas::json::Text;
+use wh_schemas::position::Seq;
+use wh_schemas::topics::{RISK_SCORES, SCORER_STATE};
+
+use super::Checkpoint;
+use crate::dedup::{Seen, fingerprints};
+use crate::engine::UserState;
+use crate::partition::{PartitionRecord, Position};
+
+const READ_BYTES: usize = 4 * 1024 * 1024;
+const PARTITION_KEY: &[u8] = b"partition";
+const USER_KEY: &[u8] = b"user:";
+
+#[derive(Serialize, Deserialize)]
+struct Marker {
+    position: Position,
+    record: PartitionRecord,
+}
+
+/// The records of a snapshot, to be produced in one piece.
+///
+/// # Errors
+/// Never for states that the engine made.
+pub fn records(position: &Position, record: &PartitionRecord, users: &[(String, UserState)]) -> Result<Vec<Record>, Reaction> {
+    let unwritable = |e: &dyn std::fmt::Display| Reaction::fatal(format!("a snapshot cannot be written: {e}"));
+    let mut records = Vec::with_capacity(users.len() + 1);
+    for (user, state) in users {
+        let key = Bytes::from([USER_KEY, user.as_bytes()].concat());
+        records.push(Record::new(key, state.to_bytes().map_err(|e| unwritable(&e))?));
+    }
+    let marker = Marker { position: position.clone(), record: record.clone() };
+    records.push(Record::new(PARTITION_KEY, serde_json::to_vec(&marker).map_err(|e| unwritable(&e))?));
+    Ok(records)
+}
+
+/// The last snapshot of a partition, its ids read back from `risk-scores`.
+///
+/// # Errors
+/// Fatal where the log cannot be read or a snapshot is of another version.
+pub async fn last_snapshot(log: &dyn Reader, partition: u32, horizon: usize) -> Result<Option<Checkpoint>, Reaction> {
+    let bounds = log.bounds(SCORER_STATE, partition).await?;
+    let damaged = |e: &dyn std::fmt::Display| Reaction::fatal(format!("{SCORER_STATE} partition {partition}: {e}"));
+    let (mut pending, mut users) = (HashMap::new(), HashMap::new());
+    let mut marker: Option<Marker> = None;
+    let mut next = bounds.start;
+    while next < bounds.end {
+        let batch = log.read(SCORER_STATE, partition, next, READ_BYTES).await?;
+        let Some(last) = batch.last() else { break };
+        next = last.offset + 1;
+        for record in batch {
+            let key = record.key.as_deref().unwrap_or_default();
+            if key == PARTITION_KEY {
+                marker = Some(serde_json::from_slice(&record.value).map_err(|e| damaged(&e))?);
+                users.extend(pending.drain());
+            } else if let Some(user) = key.strip_prefix(USER_KEY) {
+                pending.insert(String::from_utf8_lossy(user).into_owned(), record.value);
+            }
+        }
+    }
+    let Some(Marker { position, record }) = marker else { return Ok(None) };
+    let users = users.into_iter().map(|(user, bytes)| UserState::from_bytes(&bytes).map(|state| (user, state))).collect::<Result<Vec<_>, _>>().map_err(|e| damaged(&e))?;
+    let ids = ids_before(log, partition, position.next_seq, horizon).await?;
+    Ok(Some(Checkpoint { position, record, users, ids }))
+}
+
+/// What is read of an emitted record to know its id and place.
+#[derive(Deserialize)]
+struct Emitted<'a> {
+    #[serde(borrow)]
+    transaction_id: Text<'a>,
+    content_hash: Text<'a>,
+    seq: Seq,
+    #[serde(default)]
+    duplicate_of: Option<serde::de::IgnoredAny>,
+}
+
+async fn ids_before(log: &dyn Reader, partition: u32, next_seq: Seq, horizon: usize) -> Result<Vec<Seen>, Reaction> {
+    let bounds = log.bounds(RISK_SCORES, partition).await?;
+    let first = next_seq.saturating_sub(horizon as u64);
+    let mut ids = Vec::new();
+    // An offset is never below its record's seq: nothing else is written there.
+    let mut next = first.clamp(bounds.start, bounds.end);
+    while next < bounds.end {
+        let batch = log.read(RISK_SCORES, partition, next, READ_BYTES).await?;
+        let Some(last) = batch.last() else { break };
+        next = last.offset + 1;
+        for record in &batch {
+            let Ok(emitted) = serde_json::from_slice::<Emitted<'_>>(&record.value) else { continue };
+            if emitted.seq >= next_seq {
+                return Ok(ids);
+            }
+            if emitted.seq >= first && emitted.duplicate_of.is_none() {
+                let (id, content) = fingerprints(&emitted.transaction_id, &emitted.content_hash);
+                ids.push(Seen { id, content, seq: emitted.seq });
+            }
+        }
+    }
+    Ok(ids)
+}
+
+/// The highest `seq` that stands in the output of a partition.
+///
+/// # Errors
+/// Fatal where the log cannot be read.
+pub async fn last_emitted(log: &dyn Reader, partition: u32) -> Result<Option<Seq>, Reaction> {
+    let bounds = log.bounds(RISK_SCORES, partition).await?;
+    if bounds.end == bounds.start {
+        // Everything may have been removed by retention; then the offsets still tell, since each emitted record has one.
+        return Ok(bounds.end.checked_sub(1));
+    }
+    let tail = log.read(RISK_SCORES, partition, bounds.end - 1, 1).await?;
+    Ok(tail.last().and_then(|record| serde_json::from_slice::<Emitted<'_>>(&record.value).ok()).map(|e| e.seq))
+}

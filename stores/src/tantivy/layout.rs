@@ -1,0 +1,87 @@
+//! Fields and analyser of the search index: the sink writes them, SQL reads them.
+//!
+//! What must stay true: every document has every field (`detection_rules` may have none or several values), so that a
+//! field that is missing means a damaged index and never a NULL; the analyser is registered on every index that is opened,
+//! before it is written or searched. A change of fields or analyser raises `wh_schemas::layout::SEARCH_VERSION`.
+//!
+//! The payload of each commit is a JSON object `{"scorer": {"0": {"next_seq": …, "next_offset": …, "stored": …, "duplicates": …,
+//! "dead_letters": …, "discarded": …, "updated_at": …}, …}, …}`: how far each stream and partition is visible in that commit.
+
+use tantivy::Index;
+use tantivy::schema::{FAST, INDEXED, IndexRecordOption, STORED, STRING, Schema, TextFieldIndexing, TextOptions};
+use tantivy::tokenizer::{AsciiFoldingFilter, Language, LowerCaser, SimpleTokenizer, Stemmer, TextAnalyzer};
+
+/// Name of the analyser of [`TITLE`] and [`MESSAGE`].
+pub const ANALYZER: &str = "wardhouse";
+
+/// Identity of the alert; whole.
+pub const ALERT_ID: &str = "alert_id";
+/// The transaction that raised it; whole.
+pub const TRANSACTION_ID: &str = "transaction_id";
+/// Whose transaction it was; whole.
+pub const USER_ID: &str = "user_id";
+/// The rule with most points; whole.
+pub const ALERT_TYPE: &str = "alert_type";
+/// `high` or `critical`; whole.
+pub const SEVERITY: &str = "severity";
+/// Of the transaction; whole.
+pub const DEPARTMENT: &str = "department";
+/// 0 to 100.
+pub const RISK_SCORE: &str = "risk_score";
+/// Partition of the scored record.
+pub const PARTITION: &str = "partition";
+/// Its number within the partition.
+pub const SEQ: &str = "seq";
+/// When the scored record was appended: microseconds UTC.
+pub const CREATED_AT: &str = "created_at";
+/// When the transaction happened: microseconds UTC.
+pub const TIMESTAMP: &str = "timestamp";
+/// Heading; analysed.
+pub const TITLE: &str = "title";
+/// The sentence; analysed.
+pub const MESSAGE: &str = "message";
+/// Names of the rules that gave points, each whole.
+pub const DETECTION_RULES: &str = "detection_rules";
+
+/// The fields of one alert.
+#[must_use]
+pub fn alert_schema() -> Schema {
+    let analysed = TextFieldIndexing::default().set_tokenizer(ANALYZER).set_index_option(IndexRecordOption::WithFreqsAndPositions);
+    let analysed = TextOptions::default().set_indexing_options(analysed).set_stored();
+    let mut schema = Schema::builder();
+    for name in [ALERT_ID, TRANSACTION_ID, USER_ID, ALERT_TYPE, SEVERITY, DEPARTMENT] {
+        schema.add_text_field(name, STRING | FAST | STORED);
+    }
+    for name in [RISK_SCORE, PARTITION, SEQ, CREATED_AT, TIMESTAMP] {
+        schema.add_i64_field(name, INDEXED | FAST | STORED);
+    }
+    schema.add_text_field(TITLE, analysed.clone());
+    schema.add_text_field(MESSAGE, analysed);
+    schema.add_text_field(DETECTION_RULES, STRING | STORED);
+    schema.build()
+}
+
+/// Teaches an opened index the analyser [`ANALYZER`]: words of letters and digits, lower-cased, accents folded, Porter 2 stems.
+pub fn register_analyzer(index: &Index) {
+    let analyzer = TextAnalyzer::builder(SimpleTokenizer::default())
+        .filter(LowerCaser)
+        .filter(AsciiFoldingFilter)
+        .filter(Stemmer::new(Language::English))
+        .build();
+    index.tokenizers().register(ANALYZER, analyzer);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_analyser_folds_case_accents_and_endings() {
+        let index = Index::create_in_ram(alert_schema());
+        register_analyzer(&index);
+        let mut analyzer = index.tokenizers().get(ANALYZER).unwrap();
+        let mut words = Vec::new();
+        analyzer.token_stream("Résumé: 3 REFUNDS, at night-time").process(&mut |token: &tantivy::tokenizer::Token| words.push(token.text.clone()));
+        assert_eq!(words, ["resum", "3", "refund", "at", "night", "time"]);
+    }
+}

@@ -1,0 +1,3 @@
+//! Tantivy, the embedded store of the search role.
+
+pub mod layout;
