@@ -172,7 +172,8 @@ impl TableProvider for Relation {
             predicates,
             order: Vec::new(),
             limit: limit.filter(|_| rechecked.is_empty()),
-            parts: state.config().target_partitions(),
+            // A limited scan is ended early, which one part does best.
+            parts: if limit.is_some() { 1 } else { state.config().target_partitions() },
         };
         let scan = Arc::clone(&self.scan);
         let survey = tokio::task::spawn_blocking(move || scan.survey()).await.map_err(|e| DataFusionError::ExecutionJoin(Box::new(e)))??;

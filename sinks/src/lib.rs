@@ -1,1 +1,9 @@
-//! placeholder
+//! One consumer group a store: from scored records to rows, settled by row.
+//!
+//! `delivery` reads the log, fences by `seq` and decides what to do about failures; a store folder turns records into
+//! rows. What must stay true: rows and the position that covers them become visible together or not at all, and no
+//! analyst's query is answered here.
+
+pub mod delivery;
+pub mod sqlite;
+pub mod tantivy;

@@ -1,0 +1,336 @@
+//! From predicates to Tantivy's queries.
+//!
+//! What must stay true: every document has every field, so that conditions have two truth values here and mean what SQL
+//! means; `match` looks in its own column only; only what `match` finds has a relevance.
+
+use std::ops::Bound;
+
+use ::tantivy::query::{AllQuery, BooleanQuery, ConstScoreQuery, EmptyQuery, Occur, Query, QueryParser, QueryParserError, RangeQuery, TermQuery, TermSetQuery};
+use ::tantivy::query_grammar::{self, UserInputAst, UserInputLeaf};
+use ::tantivy::schema::{Field, IndexRecordOption};
+use ::tantivy::{Index, TantivyError, Term};
+use arrow::datatypes::{DataType, Schema};
+use wh_stores::tantivy::layout;
+
+use crate::errors::QueryError;
+use crate::fulltext::misplaced;
+use crate::predicate::{Op, Predicate, Truth, Value};
+use crate::table::Support;
+
+/// Longest query of a `match`, in bytes, and its deepest brackets: the grammar is parsed recursively.
+const MAX_QUERY: usize = 1_000;
+const MAX_BRACKETS: usize = 24;
+/// Longest whole value that the index holds.
+const MAX_TERM: usize = 60_000;
+
+/// What the index knows of a column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// An integer or an instant, in a column of its own.
+    Number,
+    /// Text that is indexed whole, in a column of its own.
+    Whole,
+    /// Text that is analysed.
+    Analysed,
+    /// Several whole texts.
+    Many,
+    /// It is no field: the relevance.
+    Computed,
+}
+
+/// What the index knows of the column at `index`.
+pub(crate) fn kind(schema: &Schema, index: usize) -> Kind {
+    let field = schema.field(index);
+    match (field.name().as_str(), field.data_type()) {
+        (layout::TITLE | layout::MESSAGE, _) => Kind::Analysed,
+        (layout::DETECTION_RULES, _) => Kind::Many,
+        (_, DataType::Utf8) => Kind::Whole,
+        (_, DataType::Int32 | DataType::Int64 | DataType::Timestamp(_, _)) => Kind::Number,
+        _ => Kind::Computed,
+    }
+}
+
+/// How well the index answers a predicate; an error for a `match` that it can never answer.
+pub(crate) fn support(schema: &Schema, predicate: &Predicate) -> Result<Support, QueryError> {
+    let whole = |value: &Value| matches!(value, Value::Text(text) if text.len() < MAX_TERM);
+    let exact = match predicate {
+        Predicate::Compare { column, op, value } => match kind(schema, *column) {
+            Kind::Number => matches!(value, Value::Int(_)),
+            Kind::Whole => matches!(op, Op::Eq | Op::NotEq) && whole(value),
+            _ => false,
+        },
+        Predicate::In { column, values } => match kind(schema, *column) {
+            Kind::Number => values.iter().all(|value| matches!(value, Value::Int(_))),
+            Kind::Whole => values.iter().all(whole),
+            _ => false,
+        },
+        Predicate::Match { column, query } => {
+            if kind(schema, *column) != Kind::Analysed {
+                return Err(misplaced());
+            }
+            parsed(query)?;
+            true
+        }
+        Predicate::And(members) | Predicate::Or(members) => {
+            let mut all = members.len() <= 200;
+            for member in members {
+                all &= support(schema, member)? == Support::Exact;
+            }
+            all
+        }
+        Predicate::Not(inner) | Predicate::Is { inner, .. } => support(schema, inner)? == Support::Exact,
+        Predicate::Null { .. } | Predicate::Flag { .. } | Predicate::StartsWith { .. } | Predicate::Contains { .. } => false,
+    };
+    Ok(if exact { Support::Exact } else { Support::No })
+}
+
+/// Reads the query of a `match`: words, AND, OR, NOT, brackets, "phrases" with ~slop. Several words mean all of them.
+pub(crate) fn parsed(query: &str) -> Result<UserInputAst, QueryError> {
+    if query.len() > MAX_QUERY {
+        return Err(fault(query, format!("it is longer than {MAX_QUERY} bytes"), None));
+    }
+    let (mut open, mut deepest) = (0_usize, 0_usize);
+    for byte in query.bytes() {
+        match byte {
+            b'(' => open += 1,
+            b')' => open = open.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(open);
+    }
+    let words: Vec<&str> = query.split_whitespace().collect();
+    if deepest > MAX_BRACKETS || words.windows(2).any(|pair| pair == ["NOT", "NOT"]) {
+        return Err(fault(query, "brackets or NOT are nested too deep".to_owned(), None));
+    }
+    match query_grammar::parse_query(query) {
+        Ok(ast) => tidied(ast, query),
+        Err(_) => {
+            let (_, faults) = query_grammar::parse_query_lenient(query);
+            let first = faults.into_iter().next();
+            let place = first.as_ref().map(|f| f.pos);
+            Err(fault(query, first.map_or_else(|| "it cannot be read".to_owned(), |f| f.message), place))
+        }
+    }
+}
+
+fn fault(query: &str, what: String, place: Option<usize>) -> QueryError {
+    let place = place.map(|bytes| query.get(..bytes).unwrap_or(query).chars().count() + 1).map(|n| format!(" at character {n}")).unwrap_or_default();
+    QueryError::Syntax {
+        message: format!("in match(…, '{query}'){place}: {what}"),
+        line: None,
+        column: None,
+        hint: Some("match takes words, AND, OR, NOT, brackets and \"phrases\"~2; put what has signs in it in double quotes".to_owned()),
+    }
+}
+
+/// Refuses what looks elsewhere than in the column, and gives exclusions something to be excluded from.
+fn tidied(ast: UserInputAst, query: &str) -> Result<UserInputAst, QueryError> {
+    Ok(match ast {
+        UserInputAst::Clause(members) => {
+            let mut tidy = Vec::with_capacity(members.len() + 1);
+            for (occur, member) in members {
+                tidy.push((occur, tidied(member, query)?));
+            }
+            if !tidy.is_empty() && tidy.iter().all(|(occur, _)| *occur == Some(Occur::MustNot)) {
+                tidy.push((Some(Occur::Must), UserInputAst::from(UserInputLeaf::All)));
+            }
+            UserInputAst::Clause(tidy)
+        }
+        UserInputAst::Boost(inner, boost) => UserInputAst::Boost(Box::new(tidied(*inner, query)?), boost),
+        UserInputAst::Leaf(leaf) => match *leaf {
+            UserInputLeaf::Literal(literal) if literal.field_name.is_none() => UserInputAst::from(UserInputLeaf::Literal(literal)),
+            UserInputLeaf::All => UserInputAst::from(UserInputLeaf::All),
+            UserInputLeaf::Literal(literal) => {
+                let field = literal.field_name.unwrap_or_default();
+                return Err(fault(query, format!("match looks in its own column only, and {field}: names another"), None));
+            }
+            _ => return Err(fault(query, "ranges, sets and patterns are not for match".to_owned(), None)),
+        },
+    })
+}
+
+/// The query for all of `predicates`.
+pub(crate) fn query(schema: &Schema, predicates: &[Predicate], index: &Index) -> Result<Box<dyn Query>, QueryError> {
+    let build = Build { schema, index };
+    match predicates {
+        [] => Ok(Box::new(AllQuery)),
+        [one] => build.query(one),
+        all => Ok(Box::new(BooleanQuery::intersection(build.all(all)?))),
+    }
+}
+
+struct Build<'a> {
+    schema: &'a Schema,
+    index: &'a Index,
+}
+
+impl Build<'_> {
+    fn field(&self, column: usize) -> Result<Field, QueryError> {
+        let name = self.schema.field(column).name();
+        self.index.schema().get_field(name).map_err(|_: TantivyError| QueryError::Store {
+            role: "search",
+            message: format!("the index has no field {name}"),
+            remedy: "another version wrote it: rebuild it by `wardhouse replay`".to_owned(),
+        })
+    }
+
+    fn term(&self, column: usize, value: &Value) -> Result<Term, QueryError> {
+        let field = self.field(column)?;
+        match value {
+            Value::Int(value) => Ok(Term::from_field_i64(field, *value)),
+            Value::Text(text) => Ok(Term::from_field_text(field, text)),
+            Value::Float(_) => Err(QueryError::internal("the index has no real numbers")),
+        }
+    }
+
+    fn all(&self, predicates: &[Predicate]) -> Result<Vec<Box<dyn Query>>, QueryError> {
+        predicates.iter().map(|predicate| self.query(predicate)).collect()
+    }
+
+    fn query(&self, predicate: &Predicate) -> Result<Box<dyn Query>, QueryError> {
+        Ok(match predicate {
+            Predicate::Compare { column, op, value } => {
+                let term = self.term(*column, value)?;
+                match op {
+                    Op::Eq => unscored(Box::new(TermQuery::new(term, IndexRecordOption::Basic))),
+                    Op::NotEq => without(Box::new(TermQuery::new(term, IndexRecordOption::Basic))),
+                    Op::Lt => unscored(Box::new(RangeQuery::new(Bound::Unbounded, Bound::Excluded(term)))),
+                    Op::LtEq => unscored(Box::new(RangeQuery::new(Bound::Unbounded, Bound::Included(term)))),
+                    Op::Gt => unscored(Box::new(RangeQuery::new(Bound::Excluded(term), Bound::Unbounded))),
+                    Op::GtEq => unscored(Box::new(RangeQuery::new(Bound::Included(term), Bound::Unbounded))),
+                }
+            }
+            Predicate::In { column, values } => {
+                let terms = values.iter().map(|value| self.term(*column, value)).collect::<Result<Vec<_>, _>>()?;
+                unscored(Box::new(TermSetQuery::new(terms)))
+            }
+            Predicate::Match { column, query } => {
+                let mut parser = QueryParser::for_index(self.index, vec![self.field(*column)?]);
+                parser.set_conjunction_by_default();
+                let said = |error: QueryParserError| fault(query, error.to_string(), None);
+                parser.build_query_from_user_input_ast(parsed(query)?).map_err(said)?
+            }
+            Predicate::And(members) if members.is_empty() => unscored(Box::new(AllQuery)),
+            Predicate::Or(members) if members.is_empty() => Box::new(EmptyQuery),
+            Predicate::And(members) => Box::new(BooleanQuery::intersection(self.all(members)?)),
+            Predicate::Or(members) => Box::new(BooleanQuery::union(self.all(members)?)),
+            Predicate::Not(inner) | Predicate::Is { inner, truth: Truth::False } => without(self.query(inner)?),
+            Predicate::Is { inner, truth: Truth::True } => self.query(inner)?,
+            Predicate::Is { truth: Truth::Unknown, .. } => Box::new(EmptyQuery),
+            Predicate::Null { .. } | Predicate::Flag { .. } | Predicate::StartsWith { .. } | Predicate::Contains { .. } => {
+                return Err(QueryError::internal("the index was asked what it cannot answer"));
+            }
+        })
+    }
+}
+
+fn unscored(query: Box<dyn Query>) -> Box<dyn Query> {
+    Box::new(ConstScoreQuery::new(query, 0.0))
+}
+
+fn without(query: Box<dyn Query>) -> Box<dyn Query> {
+    let all: Box<dyn Query> = Box::new(AllQuery);
+    unscored(Box::new(BooleanQuery::new(vec![(Occur::Must, all), (Occur::MustNot, query)])))
+}
+
+/// The query as its users would write it, for EXPLAIN.
+pub(crate) fn text(schema: &Schema, predicates: &[Predicate]) -> String {
+    if predicates.is_empty() {
+        return "*".to_owned();
+    }
+    let members: Vec<String> = predicates.iter().map(|predicate| format!("+{}", one(schema, predicate))).collect();
+    members.join(" ")
+}
+
+fn one(schema: &Schema, predicate: &Predicate) -> String {
+    let name = |column: usize| schema.field(column).name().as_str();
+    let said = |value: &Value| match value {
+        Value::Text(text) => format!("{text:?}"),
+        other => other.to_string(),
+    };
+    let joined = |members: &[Predicate], sign: &str| members.iter().map(|member| format!("{sign}{}", one(schema, member))).collect::<Vec<_>>().join(" ");
+    match predicate {
+        Predicate::Compare { column, op, value } => {
+            let (name, value) = (name(*column), said(value));
+            match op {
+                Op::Eq => format!("{name}:{value}"),
+                Op::NotEq => format!("(* -{name}:{value})"),
+                Op::Lt => format!("{name}:{{* TO {value}}}"),
+                Op::LtEq => format!("{name}:[* TO {value}]"),
+                Op::Gt => format!("{name}:{{{value} TO *}}"),
+                Op::GtEq => format!("{name}:[{value} TO *]"),
+            }
+        }
+        Predicate::In { column, values } => format!("{}: IN [{}]", name(*column), values.iter().map(said).collect::<Vec<_>>().join(" ")),
+        Predicate::Match { column, query } => format!("{}:({query})", name(*column)),
+        Predicate::And(members) if members.is_empty() => "*".to_owned(),
+        Predicate::Or(members) if members.is_empty() => "(* -*)".to_owned(),
+        Predicate::And(members) => format!("({})", joined(members, "+")),
+        Predicate::Or(members) => format!("({})", joined(members, "")),
+        Predicate::Not(inner) | Predicate::Is { inner, truth: Truth::False } => format!("(* -{})", one(schema, inner)),
+        Predicate::Is { inner, truth: Truth::True } => one(schema, inner),
+        _ => "(* -*)".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(query: &str) -> String {
+        parsed(query).map_or_else(|error| error.to_string(), |ast| format!("{ast:?}"))
+    }
+
+    #[test]
+    fn the_place_of_a_fault_is_named() {
+        let text = said("refund AND (night");
+        assert!(text.starts_with("in match(…, 'refund AND (night')"), "{text}");
+        assert!(parsed("refund AND night OR \"late shift\"~2").is_ok());
+        assert!(parsed("(refund OR transfer) NOT pharmacy").is_ok());
+        assert!(parsed("").is_ok());
+    }
+
+    #[test]
+    fn match_looks_in_its_own_column() {
+        assert!(said("user_id:u1").contains("user_id: names another"));
+        assert!(said("[a TO b]").contains("ranges"), "{}", said("[a TO b]"));
+    }
+
+    #[test]
+    fn brackets_and_lengths_have_bounds() {
+        assert!(parsed(&format!("{}a{}", "(".repeat(5_000), ")".repeat(5_000))).is_err());
+        assert!(parsed(&format!("{}a{}", "(".repeat(100), ")".repeat(100))).is_err());
+        assert!(parsed("NOT NOT a").is_err());
+        assert!(parsed(&"a ".repeat(2_000)).is_err());
+    }
+
+    #[test]
+    fn what_can_be_asked_is_told_by_column() {
+        let schema = wh_schemas::arrow::alerts();
+        let column = |name: &str| schema.index_of(name).unwrap();
+        let compare = |name: &str, op, value| Predicate::Compare { column: column(name), op, value };
+        let told = |predicate: &Predicate| support(&schema, predicate).unwrap();
+        assert_eq!(told(&compare("risk_score", Op::GtEq, Value::Int(70))), Support::Exact);
+        assert_eq!(told(&compare("created_at", Op::Lt, Value::Int(7))), Support::Exact);
+        assert_eq!(told(&compare("user_id", Op::Eq, Value::Text("u".into()))), Support::Exact);
+        assert_eq!(told(&compare("user_id", Op::Lt, Value::Text("u".into()))), Support::No);
+        assert_eq!(told(&compare("title", Op::Eq, Value::Text("u".into()))), Support::No);
+        assert_eq!(told(&compare("_score", Op::Gt, Value::Float(1.0))), Support::No);
+        assert_eq!(told(&Predicate::Match { column: column("message"), query: "x".into() }), Support::Exact);
+        assert!(support(&schema, &Predicate::Match { column: column("user_id"), query: "x".into() }).is_err());
+        assert!(support(&schema, &Predicate::Match { column: column("message"), query: "(x".into() }.negated()).is_err());
+    }
+
+    #[test]
+    fn queries_are_shown_in_the_indexs_own_words() {
+        let schema = wh_schemas::arrow::alerts();
+        let column = |name: &str| schema.index_of(name).unwrap();
+        let predicates = [
+            Predicate::Match { column: column("message"), query: "refund AND night".into() },
+            Predicate::Compare { column: column("risk_score"), op: Op::Gt, value: Value::Int(80) },
+            Predicate::Compare { column: column("severity"), op: Op::NotEq, value: Value::Text("high".into()) },
+        ];
+        assert_eq!(text(&schema, &predicates), "+message:(refund AND night) +risk_score:{80 TO *} +(* -severity:\"high\")");
+        assert_eq!(text(&schema, &[]), "*");
+    }
+}

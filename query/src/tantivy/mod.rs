@@ -1,0 +1,5 @@
+//! The table that a Tantivy index holds: `search.alerts`.
+
+pub(crate) mod dialect;
+pub(crate) mod index;
+pub(crate) mod scan;

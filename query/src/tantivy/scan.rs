@@ -1,0 +1,212 @@
+//! Scanning `search.alerts`.
+//!
+//! What must stay true: a document that was deleted is never seen; relevance is computed only where a `match` was asked and
+//! `_score` is wanted; the store of whole documents is read only for columns that have no column of their own.
+
+use std::sync::Arc;
+
+use ::tantivy::columnar::{Column, StrColumn};
+use ::tantivy::index::SegmentReader;
+use ::tantivy::query::EnableScoring;
+use ::tantivy::schema::{Field, Value as _};
+use ::tantivy::store::StoreReader;
+use ::tantivy::{DocId, TERMINATED, TantivyDocument, TantivyError};
+use arrow::datatypes::SchemaRef;
+
+use super::dialect::{self, Kind};
+use super::index::SearchIndex;
+use crate::batch::{BatchBuilder, Cell};
+use crate::errors::QueryError;
+use crate::exec::Sink;
+use crate::predicate::Predicate;
+use crate::table::{Order, Prepared, Request, Scan, Support, Survey};
+
+/// Blocks of documents kept uncompressed while reading in their order.
+const STORE_BLOCKS: usize = 4;
+
+/// The index, as something that can be scanned.
+#[derive(Clone, Debug)]
+pub(crate) struct SearchScan {
+    pub(crate) index: Arc<SearchIndex>,
+    pub(crate) schema: SchemaRef,
+}
+
+impl Scan for SearchScan {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    fn role(&self) -> &'static str {
+        "search"
+    }
+
+    fn support(&self, predicate: &Predicate) -> Result<Support, QueryError> {
+        dialect::support(&self.schema, predicate)
+    }
+
+    fn sorts(&self, _order: &[Order]) -> bool {
+        false
+    }
+
+    fn is_unique(&self, column: usize) -> bool {
+        self.schema.field(column).name() == wh_stores::tantivy::layout::ALERT_ID
+    }
+
+    fn survey(&self) -> Result<Survey, QueryError> {
+        let (_, searcher) = self.index.searcher()?;
+        Ok(Survey { rows: usize::try_from(searcher.num_docs()).ok(), keys: Vec::new() })
+    }
+
+    fn prepare(&self, request: &Request, _survey: &Survey) -> Result<Arc<dyn Prepared>, QueryError> {
+        Ok(Arc::new(SearchQuery { scan: self.clone(), request: request.clone() }))
+    }
+}
+
+/// A query of the index, ready to run.
+#[derive(Debug)]
+struct SearchQuery {
+    scan: SearchScan,
+    request: Request,
+}
+
+/// Why a scan ends early.
+enum Ended {
+    /// No more rows are wanted.
+    Done,
+    Failed(QueryError),
+}
+
+impl From<QueryError> for Ended {
+    fn from(error: QueryError) -> Self {
+        Ended::Failed(error)
+    }
+}
+
+impl Prepared for SearchQuery {
+    fn text(&self) -> String {
+        dialect::text(&self.scan.schema, &self.request.predicates)
+    }
+
+    fn parts(&self) -> usize {
+        1
+    }
+
+    fn run(&self, _part: usize, late: &[Predicate], sink: &mut Sink) -> Result<(), QueryError> {
+        match self.hand_over(late, sink) {
+            Ok(()) | Err(Ended::Done) => Ok(()),
+            Err(Ended::Failed(error)) => Err(error),
+        }
+    }
+}
+
+impl SearchQuery {
+    fn hand_over(&self, late: &[Predicate], sink: &mut Sink) -> Result<(), Ended> {
+        let failed = |error: TantivyError| Ended::Failed(self.scan.index.failed(&error));
+        let damaged = |what: &dyn std::fmt::Display| Ended::Failed(self.scan.index.failed(what));
+        let (index, searcher) = self.scan.index.searcher()?;
+        let predicates: Vec<Predicate> = self.request.predicates.iter().chain(late).cloned().collect();
+        let wants_score = self.request.projection.iter().any(|column| dialect::kind(&self.scan.schema, *column) == Kind::Computed);
+        let scored = wants_score && predicates.iter().any(Predicate::has_match);
+        let query = dialect::query(&self.scan.schema, &predicates, &index)?;
+        let scoring = if scored { EnableScoring::enabled_from_searcher(&searcher) } else { EnableScoring::disabled_from_searcher(&searcher) };
+        let weight = query.weight(scoring).map_err(failed)?;
+        let mut batch = BatchBuilder::new(sink.schema(), sink.batch_rows()).ok_or_else(|| QueryError::internal("a column has a type that no store gives"))?;
+        for segment in searcher.segment_readers() {
+            let mut scorer = weight.scorer(segment, 1.0).map_err(failed)?;
+            let columns = self.columns(segment).map_err(failed)?;
+            let stored = if columns.iter().any(Source::is_stored) { Some(segment.get_store_reader(STORE_BLOCKS).map_err(|e| failed(e.into()))?) } else { None };
+            let mut text = String::new();
+            loop {
+                let doc = scorer.doc();
+                if doc == TERMINATED {
+                    break;
+                }
+                if !segment.is_deleted(doc) {
+                    let document = stored.as_ref().map(|store| document(store, doc)).transpose().map_err(failed)?;
+                    for (place, column) in columns.iter().enumerate() {
+                        let cell = if matches!(column, Source::Score) {
+                            if scored { Cell::Float(f64::from(scorer.score())) } else { Cell::Null }
+                        } else {
+                            column.cell(doc, document.as_ref(), &mut text).map_err(failed)?
+                        };
+                        batch.push(place, cell).map_err(|misfit| damaged(&misfit))?;
+                    }
+                    batch.end_row();
+                    if batch.is_full() && !sink.send(batch.finish().map_err(|error| damaged(&error))?) {
+                        return Err(Ended::Done);
+                    }
+                }
+                scorer.advance();
+            }
+        }
+        if !batch.is_empty() {
+            sink.send(batch.finish().map_err(|error| damaged(&error))?);
+        }
+        Ok(())
+    }
+
+    fn columns(&self, segment: &SegmentReader) -> Result<Vec<Source>, TantivyError> {
+        let source = |index: &usize| {
+            let name = self.scan.schema.field(*index).name();
+            Ok(match dialect::kind(&self.scan.schema, *index) {
+                Kind::Number => Source::Number(segment.fast_fields().i64(name)?),
+                Kind::Whole => Source::Whole(segment.fast_fields().str(name)?),
+                Kind::Analysed => Source::Stored(segment.schema().get_field(name)?),
+                Kind::Many => Source::Many(segment.schema().get_field(name)?),
+                Kind::Computed => Source::Score,
+            })
+        };
+        self.request.projection.iter().map(source).collect()
+    }
+}
+
+fn document(store: &StoreReader, doc: DocId) -> Result<TantivyDocument, TantivyError> {
+    store.get(doc)
+}
+
+/// Where a segment keeps a column.
+enum Source {
+    Number(Column<i64>),
+    /// None in a segment without a single value.
+    Whole(Option<StrColumn>),
+    Stored(Field),
+    Many(Field),
+    Score,
+}
+
+impl Source {
+    fn is_stored(&self) -> bool {
+        matches!(self, Source::Stored(_) | Source::Many(_))
+    }
+
+    /// A document's value; a missing one is NULL, which the batch does not take where none may be.
+    fn cell<'t>(&self, doc: DocId, document: Option<&TantivyDocument>, text: &'t mut String) -> Result<Cell<'t>, TantivyError> {
+        match self {
+            Source::Number(column) => return Ok(column.first(doc).map_or(Cell::Null, Cell::Int)),
+            Source::Score => return Ok(Cell::Null),
+            Source::Whole(column) => {
+                let Some(column) = column else { return Ok(Cell::Null) };
+                let Some(ordinal) = column.ords().first(doc) else { return Ok(Cell::Null) };
+                text.clear();
+                column.ord_to_str(ordinal, text)?;
+            }
+            Source::Stored(field) => {
+                let Some(value) = document.and_then(|document| document.get_first(*field)).and_then(|value| value.as_str()) else { return Ok(Cell::Null) };
+                text.clear();
+                text.push_str(value);
+            }
+            Source::Many(field) => {
+                text.clear();
+                text.push('[');
+                for (i, value) in document.iter().flat_map(|document| document.get_all(*field)).enumerate() {
+                    if i > 0 {
+                        text.push(',');
+                    }
+                    wh_schemas::json::write_string(value.as_str().unwrap_or_default(), text);
+                }
+                text.push(']');
+            }
+        }
+        Ok(Cell::Text(text.as_bytes()))
+    }
+}

@@ -1,0 +1,258 @@
+//! What the SQLite stores share: the file's one writer, its positions, and the walk over a batch behind the fence.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use wh_eventlog::Stored;
+use wh_schemas::layout::Layout;
+use wh_schemas::position::{Seq, SeqPosition};
+use wh_schemas::{Reaction, topics};
+use wh_stores::{clock, sqlite};
+
+use crate::delivery::fence::{Admission, Fence};
+use crate::delivery::{Batch, StorePosition, Tally, Written};
+
+/// Name in `positions` of what a topic carries.
+#[must_use]
+pub fn stream_of(topic: &str) -> &str {
+    if topic == topics::RISK_SCORES { "scorer" } else { topic }
+}
+
+/// A store's file, written by one task at a time.
+#[derive(Clone)]
+pub struct StoreFile {
+    role: &'static str,
+    path: Arc<PathBuf>,
+    connection: Arc<Mutex<Connection>>,
+}
+
+/// Why a write did not go through.
+#[derive(Debug)]
+pub enum Failure {
+    /// The database says no.
+    Sqlite(rusqlite::Error),
+    /// A record can never be stored.
+    Refused {
+        /// Offset of the record.
+        offset: u64,
+        /// Where it stands.
+        position: Option<SeqPosition>,
+        /// Class of the error.
+        class: &'static str,
+        /// For a person.
+        message: String,
+    },
+    /// The stage must stop, or wait.
+    Reaction(Reaction),
+}
+
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Self {
+        Failure::Sqlite(error)
+    }
+}
+
+impl StoreFile {
+    /// Opens a store, made when it is not there.
+    ///
+    /// # Errors
+    /// Fatal where it cannot be written, is damaged, or a newer version wrote it.
+    pub fn open(path: &Path, layout: &Layout, settings: sqlite::Settings) -> Result<StoreFile, Reaction> {
+        let connection = sqlite::open_writer(path, layout, settings)?;
+        Ok(StoreFile { role: layout.role, path: Arc::new(path.to_owned()), connection: Arc::new(Mutex::new(connection)) })
+    }
+
+    /// Runs `work` in one transaction on a thread that may block: all of it or nothing.
+    ///
+    /// # Errors
+    /// What the failure asks for. A refused record is an answer, not an error.
+    pub async fn transaction<T: Send + 'static>(&self, work: impl FnOnce(&Transaction<'_>) -> Result<T, Failure> + Send + 'static) -> Result<Result<T, Written>, Reaction> {
+        let file = self.clone();
+        let task = tokio::task::spawn_blocking(move || {
+            let mut connection = file.connection.lock().unwrap_or_else(PoisonError::into_inner);
+            let outcome = (|| {
+                let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+                let value = work(&transaction)?;
+                transaction.commit()?;
+                Ok(value)
+            })();
+            match outcome {
+                Ok(value) => Ok(Ok(value)),
+                Err(Failure::Sqlite(error)) => Err(sqlite::reaction(file.role, &file.path, &error)),
+                Err(Failure::Reaction(reaction)) => Err(reaction),
+                Err(Failure::Refused { offset, position, class, message }) => {
+                    Ok(Err(Written::Refused { offset, position: position.map(|p| p.to_string()), class: class.to_owned(), message }))
+                }
+            }
+        });
+        task.await.map_err(|e| Reaction::fatal(format!("the task of the {} store failed: {e}", self.role)))?
+    }
+
+    /// The store's positions in a stream.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub async fn positions(&self, stream: &str) -> Result<Vec<StorePosition>, Reaction> {
+        let stream = stream.to_owned();
+        let found = self.transaction(move |transaction| {
+            let mut statement = transaction.prepare_cached("SELECT partition FROM positions WHERE stream = ?1 ORDER BY partition")?;
+            let partitions: Vec<u32> = statement.query_map([&stream], |row| row.get(0))?.collect::<Result<_, _>>()?;
+            partitions.into_iter().map(|partition| position(transaction, &stream, partition)).collect::<Result<Vec<_>, _>>()
+        });
+        found.await.map(|positions| positions.unwrap_or_default())
+    }
+}
+
+/// Where the store stands in one partition; at 0 where nothing was written yet.
+///
+/// # Errors
+/// Where the store cannot be read.
+pub fn position(transaction: &Transaction<'_>, stream: &str, partition: u32) -> Result<StorePosition, Failure> {
+    let found = transaction
+        .prepare_cached("SELECT next_seq, next_offset, visible_seq, stored, duplicates, dead_letters, discarded FROM positions WHERE stream = ?1 AND partition = ?2")?
+        .query_row(params![stream, partition], |row| {
+            Ok(StorePosition {
+                partition,
+                next_seq: row.get(0)?,
+                next_offset: row.get(1)?,
+                visible_seq: row.get(2)?,
+                tally: Tally { stored: row.get(3)?, duplicates: row.get(4)?, dead_letters: row.get(5)?, discarded: row.get(6)? },
+            })
+        })
+        .optional()?;
+    Ok(found.unwrap_or(StorePosition { partition, ..StorePosition::default() }))
+}
+
+/// Publishes a position, in the transaction of the rows that it covers.
+///
+/// # Errors
+/// Where the store cannot be written.
+pub fn publish(transaction: &Transaction<'_>, stream: &str, position: &StorePosition) -> Result<(), Failure> {
+    transaction
+        .prepare_cached(
+            "INSERT INTO positions (stream, partition, next_seq, next_offset, visible_seq, stored, duplicates, dead_letters, discarded, updated_at) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT (stream, partition) DO UPDATE SET next_seq = excluded.next_seq, \
+             next_offset = excluded.next_offset, visible_seq = excluded.visible_seq, stored = excluded.stored, duplicates = excluded.duplicates, \
+             dead_letters = excluded.dead_letters, discarded = excluded.discarded, updated_at = excluded.updated_at",
+        )?
+        .execute(params![
+            stream,
+            position.partition,
+            position.next_seq,
+            position.next_offset,
+            position.visible_seq,
+            position.tally.stored,
+            position.tally.duplicates,
+            position.tally.dead_letters,
+            position.tally.discarded,
+            clock::now().0
+        ])?;
+    Ok(())
+}
+
+/// A record as a store reads it.
+pub trait Positioned {
+    /// Where it stands.
+    fn position(&self) -> SeqPosition;
+}
+
+/// Walks over a batch behind the fence: `row` is called for each record that is to be written, in order, with the position before
+/// it, and says what became of it.
+///
+/// # Errors
+/// A record that cannot be read and is not buried yet, a gap, or what `row` says.
+pub fn walk<'r, R: Positioned>(
+    batch: &'r Batch,
+    start: &StorePosition,
+    decode: impl Fn(&'r Stored) -> Result<R, serde_json::Error>,
+    mut row: impl FnMut(&'r Stored, R, &StorePosition) -> Result<Tally, Failure>,
+) -> Result<StorePosition, Failure> {
+    let mut position = *start;
+    let mut fence = Fence::new(start.next_seq);
+    for record in batch.records.iter() {
+        if record.offset < start.next_offset {
+            continue;
+        }
+        position.next_offset = record.offset + 1;
+        let buried = batch.buried.contains(&record.offset);
+        let decoded = match decode(record) {
+            Ok(decoded) => decoded,
+            Err(_) if buried => {
+                fence.bury_unreadable();
+                continue;
+            }
+            Err(error) => {
+                return Err(Failure::Refused { offset: record.offset, position: None, class: "record:unreadable", message: format!("expected a record of the scorer: {error}") });
+            }
+        };
+        let at = decoded.position();
+        if at.partition != batch.partition {
+            if buried {
+                continue;
+            }
+            let message = format!("expected a record of partition {}, found one of {}", batch.partition, at.partition);
+            return Err(Failure::Refused { offset: record.offset, position: Some(at), class: "record:partition", message });
+        }
+        let (admission, passed_over) = fence.admit(at.seq).map_err(|gap| {
+            Failure::Reaction(Reaction::fatal(format!("{} partition {}: {gap}; run `wardhouse replay` from a log that has them, or restore it", batch.topic, batch.partition)))
+        })?;
+        position.tally.dead_letters += passed_over;
+        if admission == Admission::Copy {
+            continue;
+        }
+        if buried {
+            position.tally.dead_letters += 1;
+        } else {
+            let before = StorePosition { next_seq: at.seq, next_offset: record.offset, visible_seq: at.seq, ..position };
+            position.tally.add(row(record, decoded, &before)?);
+        }
+    }
+    position.next_seq = fence.next();
+    position.visible_seq = position.next_seq;
+    Ok(position)
+}
+
+impl From<serde_json::Error> for Failure {
+    fn from(error: serde_json::Error) -> Self {
+        Failure::Reaction(Reaction::Rejected(format!("expected a record of the scorer: {error}")))
+    }
+}
+
+/// Walks over a batch without a fence: the store's keys alone decide. A record that the store refuses is passed over, since the
+/// dead letters hold it. Returns the sum of what `row` says.
+///
+/// # Errors
+/// Where the store cannot be written.
+pub fn walk_again<'r>(batch: &'r Batch, mut row: impl FnMut(&'r Stored) -> Result<u64, Failure>) -> Result<u64, Failure> {
+    let mut written = 0;
+    for record in batch.records.iter() {
+        match row(record) {
+            Ok(count) => written += count,
+            Err(Failure::Refused { .. } | Failure::Reaction(Reaction::Rejected(_))) => {}
+            Err(other) => return Err(other),
+        }
+    }
+    Ok(written)
+}
+
+/// The count of a walk that cannot be refused.
+///
+/// # Errors
+/// Rejected where it was refused all the same.
+pub fn counted(written: Result<u64, Written>) -> Result<u64, Reaction> {
+    written.map_err(|refused| Reaction::Rejected(format!("a record was refused: {refused:?}")))
+}
+
+/// One row stored.
+pub const STORED: Tally = Tally { stored: 1, duplicates: 0, dead_letters: 0, discarded: 0 };
+/// One duplicate recognised.
+pub const DUPLICATE: Tally = Tally { stored: 0, duplicates: 1, dead_letters: 0, discarded: 0 };
+/// One row left out on purpose.
+pub const DISCARDED: Tally = Tally { stored: 0, duplicates: 0, dead_letters: 0, discarded: 1 };
+
+/// The first row key of a `seq` in a partition.
+#[must_use]
+pub fn key(partition: u32, seq: Seq) -> i64 {
+    SeqPosition { partition, seq }.packed()
+}

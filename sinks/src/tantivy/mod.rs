@@ -1,0 +1,6 @@
+//! The embedded search store on Tantivy: alert text, committed together with the position that covers it.
+
+mod dialect;
+mod sink;
+
+pub use sink::SearchStore;

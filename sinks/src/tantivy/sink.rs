@@ -1,0 +1,201 @@
+//! Writing the index. Rows and positions become visible in one commit, whose payload holds the positions.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use tantivy::directory::MmapDirectory;
+use tantivy::{Index, IndexWriter, TantivyDocument, TantivyError, Term};
+use wh_schemas::topics::RISK_SCORES;
+use wh_schemas::{Reaction, position::SeqPosition};
+use wh_stores::clock;
+use wh_stores::tantivy::layout;
+
+use super::dialect::{Fields, Payload, Published, Row};
+use crate::delivery::{Batch, Store, StorePosition, Written};
+use crate::sqlite::file::{self, DISCARDED, DUPLICATE, Failure, STORED, stream_of};
+
+/// Bytes of documents that the writer holds before it makes a segment of them.
+const WRITER_BYTES: usize = 20_000_000;
+
+/// The embedded search store.
+pub struct SearchStore {
+    folder: Arc<PathBuf>,
+    index: Index,
+    fields: Fields,
+    writer: Arc<Mutex<IndexWriter<TantivyDocument>>>,
+    written: BTreeMap<(String, u32), StorePosition>,
+    pending: bool,
+}
+
+fn reaction(folder: &Path, error: &TantivyError) -> Reaction {
+    let place = folder.display();
+    match error {
+        TantivyError::LockFailure(..) => Reaction::fatal(format!("search: another process writes the index {place}: stop it first")),
+        TantivyError::DataCorruption(_) | TantivyError::OpenReadError(_) | TantivyError::IncompatibleIndex(_) | TantivyError::SchemaError(_) => Reaction::fatal(format!(
+            "search: the index {place} is damaged or of another version ({error}): move the folder away and start again, and the log will fill it anew as far as it reaches back"
+        )),
+        _ => Reaction::fatal(format!("search ({place}): {error}: check the disk and its free space, then start again")),
+    }
+}
+
+impl SearchStore {
+    /// Opens the index, made when it is not there.
+    ///
+    /// # Errors
+    /// Fatal where it cannot be written, is damaged, of other fields, or written by another process.
+    pub fn open(folder: &Path) -> Result<SearchStore, Reaction> {
+        std::fs::create_dir_all(folder).map_err(|e| Reaction::fatal(format!("search: cannot create {}: {e}; choose a data folder that can be written (--data DIR)", folder.display())))?;
+        let told = |e: TantivyError| reaction(folder, &e);
+        let directory = MmapDirectory::open(folder).map_err(|e| told(e.into()))?;
+        let schema = layout::alert_schema();
+        let index = if Index::exists(&directory).map_err(|e| told(e.into()))? { Index::open(directory).map_err(told)? } else { Index::create(directory, schema.clone(), tantivy::IndexSettings::default()).map_err(told)? };
+        if index.schema() != schema {
+            return Err(Reaction::fatal(format!("search: the index {} has other fields than this Wardhouse writes: it is of another version; move the folder away and the log will fill it anew", folder.display())));
+        }
+        layout::register_analyzer(&index);
+        let fields = Fields::of(&schema)?;
+        let writer = index.writer_with_num_threads(1, WRITER_BYTES).map_err(told)?;
+        Ok(SearchStore { folder: Arc::new(folder.to_owned()), index, fields, writer: Arc::new(Mutex::new(writer)), written: BTreeMap::new(), pending: false })
+    }
+
+    fn published(&self) -> Result<Payload, Reaction> {
+        let metas = self.index.load_metas().map_err(|e| reaction(&self.folder, &e))?;
+        match metas.payload {
+            None => Ok(Payload::new()),
+            Some(text) => serde_json::from_str(&text).map_err(|e| Reaction::fatal(format!("search: the index's positions cannot be read ({e}): move {} away and the log will fill it anew", self.folder.display()))),
+        }
+    }
+
+    async fn blocking<T: Send + 'static>(&self, work: impl FnOnce(&mut IndexWriter<TantivyDocument>, &Path) -> Result<T, Reaction> + Send + 'static) -> Result<T, Reaction> {
+        let (writer, folder) = (self.writer.clone(), self.folder.clone());
+        let task = tokio::task::spawn_blocking(move || work(&mut writer.lock().unwrap_or_else(PoisonError::into_inner), &folder));
+        task.await.map_err(|e| Reaction::fatal(format!("the task of the search store failed: {e}")))?
+    }
+}
+
+#[async_trait]
+impl Store for SearchStore {
+    fn role(&self) -> &'static str {
+        "search"
+    }
+
+    fn topics(&self) -> Vec<&'static str> {
+        vec![RISK_SCORES]
+    }
+
+    async fn positions(&mut self, topic: &str) -> Result<Vec<StorePosition>, Reaction> {
+        // What was written and not committed is given up: it will be read again.
+        self.blocking(|writer, folder| writer.rollback().map(drop).map_err(|e| reaction(folder, &e))).await?;
+        self.written.clear();
+        self.pending = false;
+        let payload = self.published()?;
+        let stream = stream_of(topic);
+        let positions: Vec<StorePosition> = payload.get(stream).into_iter().flatten().map(|(partition, p)| p.position(*partition)).collect();
+        for (stream, partitions) in &payload {
+            for (partition, published) in partitions {
+                self.written.insert((stream.clone(), *partition), published.position(*partition));
+            }
+        }
+        Ok(positions)
+    }
+
+    async fn write(&mut self, batch: Batch) -> Result<Written, Reaction> {
+        let key = (stream_of(&batch.topic).to_owned(), batch.partition);
+        let start = self.written.get(&key).copied().unwrap_or(StorePosition { partition: batch.partition, ..StorePosition::default() });
+        let fields = self.fields;
+        let outcome = self
+            .blocking(move |writer, folder| {
+                // Documents are made first and added only when the whole batch is good: what was added cannot be taken back.
+                let mut documents = Vec::new();
+                let walked = file::walk(&batch, &start, |record| serde_json::from_slice::<Row<'_>>(&record.value), |record, row, _| {
+                    if row.risk_score.is_none() {
+                        return Ok(DUPLICATE);
+                    }
+                    if row.alerts.is_empty() {
+                        return Ok(DISCARDED);
+                    }
+                    documents.extend(row.alerts.iter().map(|alert| (alert.alert_id.to_string(), fields.document(&row, alert, record.append_time))));
+                    Ok(STORED)
+                });
+                let position = match walked {
+                    Ok(position) => position,
+                    Err(Failure::Refused { offset, position, class, message }) => {
+                        return Ok(Err(Written::Refused { offset, position: position.map(|p: SeqPosition| p.to_string()), class: class.to_owned(), message }));
+                    }
+                    Err(Failure::Reaction(reaction)) => return Err(reaction),
+                    Err(Failure::Sqlite(error)) => return Err(Reaction::fatal(format!("search: {error}"))),
+                };
+                let alerts = documents.len() as u64;
+                for (id, document) in documents {
+                    put(writer, fields, &id, document).map_err(|e| reaction(folder, &e))?;
+                }
+                Ok(Ok((position, alerts)))
+            })
+            .await?;
+        match outcome {
+            Ok((position, alerts)) => {
+                self.written.insert(key, position);
+                self.pending = true;
+                Ok(Written::Done { position, alerts })
+            }
+            Err(refused) => Ok(refused),
+        }
+    }
+
+    async fn replay(&mut self, batch: Batch) -> Result<u64, Reaction> {
+        let fields = self.fields;
+        self.pending = true;
+        self.blocking(move |writer, folder| {
+            let mut written = 0;
+            for record in batch.records.iter() {
+                let Ok(row) = serde_json::from_slice::<Row<'_>>(&record.value) else { continue };
+                for alert in &row.alerts {
+                    put(writer, fields, &alert.alert_id, fields.document(&row, alert, record.append_time)).map_err(|e| reaction(folder, &e))?;
+                    written += 1;
+                }
+            }
+            Ok(written)
+        })
+        .await
+    }
+
+    async fn publish(&mut self) -> Result<bool, Reaction> {
+        if !self.pending {
+            return Ok(false);
+        }
+        let now = clock::now().0;
+        let mut payload = Payload::new();
+        for ((stream, partition), position) in &self.written {
+            payload.entry(stream.clone()).or_default().insert(*partition, Published::of(position, now));
+        }
+        let text = serde_json::to_string(&payload).map_err(|e| Reaction::fatal(format!("search: positions cannot be written: {e}")))?;
+        self.blocking(move |writer, folder| {
+            let mut commit = writer.prepare_commit().map_err(|e| reaction(folder, &e))?;
+            commit.set_payload(&text);
+            commit.commit().map(drop).map_err(|e| reaction(folder, &e))
+        })
+        .await?;
+        self.pending = false;
+        Ok(true)
+    }
+
+    async fn retain(&mut self, before: i64) -> Result<u64, Reaction> {
+        let field = self.fields.created_at;
+        self.pending = true;
+        self.blocking(move |writer, folder| {
+            let range = tantivy::query::RangeQuery::new(std::ops::Bound::Unbounded, std::ops::Bound::Excluded(Term::from_field_i64(field, before)));
+            writer.delete_query(Box::new(range)).map(drop).map_err(|e| reaction(folder, &e))
+        })
+        .await?;
+        self.publish().await?;
+        Ok(0)
+    }
+}
+
+/// Adds a document, replacing the one with its id, so that writing it twice changes nothing.
+fn put(writer: &IndexWriter<TantivyDocument>, fields: Fields, id: &str, document: TantivyDocument) -> tantivy::Result<()> {
+    writer.delete_term(Term::from_field_text(fields.alert_id, id));
+    writer.add_document(document).map(drop)
+}
