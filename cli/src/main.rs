@@ -1,1 +1,66 @@
-fn main() {}
+//! The binary `wardhouse`: parses, wires, and tells people what happens.
+
+mod args;
+mod build;
+mod commands;
+mod failure;
+mod operations;
+mod pipeline;
+mod settings;
+mod sql;
+mod world;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Cli, Command, LogFormat};
+use failure::Failure;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    log_to_stderr(cli.global.log_format);
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.print();
+            failure.code()
+        }
+    }
+}
+
+fn log_to_stderr(format: LogFormat) {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,tantivy=error"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A second subscriber cannot be there: this is the first thing that main does.
+    let _set = match format {
+        LogFormat::Json => builder.json().try_init(),
+        LogFormat::Text => builder.with_target(false).with_ansi(anstream::stderr().is_terminal()).try_init(),
+    };
+}
+
+fn run(cli: Cli) -> Result<(), Failure> {
+    use std::io::stdout;
+    match cli.command {
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut <Cli as clap::CommandFactory>::command(), "wardhouse", &mut stdout());
+            Ok(())
+        }
+        command => {
+            let settings = settings::load(cli.global.config.as_deref(), cli.global.data.as_deref()).map_err(Failure::Settings)?;
+            match command {
+                Command::Up(args) => commands::up::run(&settings, &args),
+                Command::Run(args) => commands::run::run(&settings, &args),
+                Command::Score(args) => commands::score::run(&settings, &args),
+                Command::Generate(args) => commands::generate::run(&settings, &args),
+                Command::Import(args) => commands::import::run(&settings, &args),
+                Command::Status { json } => commands::status::run(&settings, json),
+                Command::Sql(args) => commands::sql::run(&settings, args),
+                Command::Replay(args) => commands::replay::run(&settings, &args),
+                Command::DeadLetters(args) => commands::dead_letters::run(&settings, args),
+                Command::Config(args) => commands::config::run(&settings, args),
+                Command::Completions { .. } => Ok(()),
+            }
+        }
+    }
+}

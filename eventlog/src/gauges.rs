@@ -1,5 +1,6 @@
 //! What a stage tells of itself while it runs: counters and latencies that the status line and `/metrics` read.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -22,8 +23,7 @@ pub struct Gauges {
     pub alerts: AtomicU64,
     /// Writes that were tried again.
     pub retries: AtomicU64,
-    /// Records that the log holds and this stage has not settled yet.
-    pub lag: AtomicU64,
+    reached: Mutex<BTreeMap<(String, u32), u64>>,
     latency: Mutex<Latencies>,
 }
 
@@ -47,7 +47,7 @@ impl Gauges {
             dead_letters: AtomicU64::new(0),
             alerts: AtomicU64::new(0),
             retries: AtomicU64::new(0),
-            lag: AtomicU64::new(0),
+            reached: Mutex::new(BTreeMap::new()),
             latency: Mutex::new(Latencies { append_to_visible: histogram(), write: histogram() }),
         }
     }
@@ -55,6 +55,19 @@ impl Gauges {
     /// Adds to a counter.
     pub fn add(counter: &AtomicU64, amount: u64) {
         counter.fetch_add(amount, Ordering::Relaxed);
+    }
+
+    /// Says that every record of a partition below `offset` is settled and visible.
+    pub fn reached(&self, topic: &str, partition: u32, offset: u64) {
+        let mut reached = self.reached.lock().unwrap_or_else(PoisonError::into_inner);
+        reached.insert((topic.to_owned(), partition), offset);
+    }
+
+    /// The offset below which every record of a partition is settled and visible, once the stage has said so.
+    #[must_use]
+    pub fn offset(&self, topic: &str, partition: u32) -> Option<u64> {
+        let reached = self.reached.lock().unwrap_or_else(PoisonError::into_inner);
+        reached.get(&(topic.to_owned(), partition)).copied()
     }
 
     /// Records microseconds from the source record's append to its being visible in the store.

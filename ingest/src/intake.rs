@@ -121,6 +121,7 @@ pub async fn run(log: Arc<dyn Log>, reading: Reading, build: String, gauges: Arc
         match event {
             Event::Assigned { partitions, .. } => {
                 for assignment in partitions {
+                    gauges.reached(HOSPITAL_TRANSACTIONS, assignment.partition, assignment.committed.as_ref().map_or(0, |c| c.0));
                     counts.insert(assignment.partition, assignment.committed.map(|(_, note)| Counts::parse(&note)).unwrap_or_default());
                 }
             }
@@ -153,6 +154,7 @@ pub async fn run(log: Arc<dyn Log>, reading: Reading, build: String, gauges: Arc
                 entry.accepted += sorted.counts.accepted;
                 entry.dead_letters += sorted.counts.dead_letters;
                 uncommitted.insert(partition, next_offset);
+                gauges.reached(HOSPITAL_TRANSACTIONS, partition, next_offset);
                 Gauges::add(&gauges.records, taken);
                 Gauges::add(&gauges.dead_letters, sorted.counts.dead_letters);
             }

@@ -4,6 +4,6 @@
 //! carries its origin and no label that the scorer could read.
 
 pub mod generator;
-//HTTP
-//IMPORT
+pub mod http;
+pub mod import;
 pub mod intake;

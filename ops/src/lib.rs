@@ -1,1 +1,4 @@
-//! placeholder
+//! What operators do beside the stream: see whether everything adds up, and send again what was recorded.
+
+pub mod replay;
+pub mod status;

@@ -140,7 +140,7 @@ impl TableProvider for Relation {
     }
 
     fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
-        let answer = |filter: &&Expr| {
+        let answer = |filter: &&Expr| -> Result<TableProviderFilterPushDown> {
             Ok(match self.understood(filter)? {
                 Some((_, Support::Exact)) => TableProviderFilterPushDown::Exact,
                 Some((_, Support::Inexact)) => TableProviderFilterPushDown::Inexact,

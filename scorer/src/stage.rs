@@ -156,6 +156,7 @@ impl Stage {
             let mut seen = Ids::new(self.settings.dedup_horizon);
             ids.into_iter().for_each(|s| seen.remember(s));
             consumer.seek(ACCEPTED_TRANSACTIONS, partition, position.next_offset);
+            self.gauges.reached(ACCEPTED_TRANSACTIONS, partition, position.next_offset);
             // Until the first snapshot of this owner every user counts as changed: an unfinished one may stand in the topic.
             let snapshot_users = users.iter().map(|(user, _)| user.clone()).collect();
             let checkpointed = position.next_offset;
@@ -215,6 +216,9 @@ impl Stage {
             }
         }
         Gauges::add(&self.gauges.records, records);
+        if let Some(scorer) = &running.scorer {
+            self.gauges.reached(ACCEPTED_TRANSACTIONS, partition, scorer.position().next_offset);
+        }
         Ok(true)
     }
 

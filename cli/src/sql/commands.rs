@@ -109,13 +109,13 @@ pub(super) fn format_name(format: Format) -> String {
 /// Whatever writing to `out` gives; `Ok(false)` if there is nothing of that name.
 pub(super) fn describe(tables: &[TableInfo], name: Option<&str>, look: Look, out: &mut impl Write) -> io::Result<bool> {
     let Some(name) = name else {
-        list(tables.iter().collect(), look, out)?;
+        list(&tables.iter().collect::<Vec<_>>(), look, out)?;
         return Ok(true);
     };
     let name = name.replace('"', "");
     let of_schema: Vec<&TableInfo> = tables.iter().filter(|table| table.schema.eq_ignore_ascii_case(&name)).collect();
     if !of_schema.is_empty() {
-        list(of_schema, look, out)?;
+        list(&of_schema, look, out)?;
         return Ok(true);
     }
     let mut found = false;
@@ -133,10 +133,9 @@ fn named(table: &TableInfo, name: &str) -> bool {
     }
 }
 
-fn list(mut tables: Vec<&TableInfo>, look: Look, out: &mut impl Write) -> io::Result<()> {
-    tables.sort_by(|a, b| (&a.schema, &a.name).cmp(&(&b.schema, &b.name)));
+fn list(tables: &[&TableInfo], look: Look, out: &mut impl Write) -> io::Result<()> {
     let mut listing = Table::new(vec![Column::text("Schema"), Column::text("Name"), Column::text("Description")], look);
-    for table in &tables {
+    for table in tables {
         listing.push(vec![Some(table.schema.clone()), Some(table.name.clone()), Some(table.description.clone())], out)?;
     }
     listing.finish(out)?;
@@ -211,9 +210,9 @@ mod tests {
     }
 
     #[test]
-    fn tables_are_listed_by_schema() {
+    fn tables_are_listed_in_the_catalogs_order() {
         let text = described(None).unwrap();
-        assert!(text.find("transactions").unwrap() < text.find("alerts").unwrap(), "{text}");
+        assert!(text.find(" search").unwrap() < text.find(" ledger").unwrap(), "{text}");
         assert!(text.contains("full-text alerts") && text.contains("(2 tables)"), "{text}");
     }
 

@@ -93,12 +93,13 @@ pub(crate) async fn run_once(engine: &wh_query::Engine, sql: &str, options: &Run
 /// The shell: reads statements and commands until it is told to quit. Blocks, and must be called outside the runtime's own
 /// threads; the runtime must be a multi-threaded one, since Ctrl-C is heard by its driver.
 ///
-/// Input that is not a terminal is run as a script, which ends at its first failure.
+/// Standard input should be a terminal; statements from a pipe are for [`run_once`].
 ///
 /// # Errors
-/// When the terminal cannot be read, the options don't go together, or a statement of a script fails.
+/// When the terminal cannot be read, or the options don't go together.
 pub(crate) fn interactive(engine: Arc<wh_query::Engine>, runtime: &tokio::runtime::Handle, history: Option<PathBuf>, options: RunOptions) -> miette::Result<()> {
-    Ok(shell::run(engine, runtime.clone(), history, options)?)
+    shell::run(engine, runtime.clone(), history, options)?;
+    Ok(())
 }
 
 /// Refuses, before any query is run, what could not be written afterwards.

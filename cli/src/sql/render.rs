@@ -4,7 +4,6 @@
 //! for, a table stops after [`TABLE_ROWS`] rows, and dropping the future (Ctrl-C) drops the stream, which cancels the query.
 //! The choice of format changes how values are written, never which.
 
-use std::fmt::Display;
 use std::io::{IsTerminal, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -73,9 +72,11 @@ async fn execute(engine: &wh_query::Engine, sql: &str, request: Request<'_>) -> 
     if schema.fields().is_empty() {
         // `SET` and its kind: there is nothing to write, in no format.
         while let Some(batch) = result.stream.next().await {
-            batch.map_err(|error| SqlError::Query(error.to_string()))?;
+            batch.map_err(|error| SqlError::Query(wh_query::QueryError::from(error).to_string()))?;
         }
-        anstream::eprintln!("OK");
+        if result.notices.is_empty() {
+            anstream::eprintln!("OK");
+        }
         return Ok(Ended::Complete);
     }
     let look = look(request, sql);
@@ -108,12 +109,12 @@ enum Failure {
 async fn copy<S, E>(stream: &mut S, mut body: Body, started: Instant, timing: bool) -> Result<usize, Failure>
 where
     S: Stream<Item = Result<RecordBatch, E>> + Unpin,
-    E: Display,
+    E: Into<wh_query::QueryError>,
 {
     let mut rows = 0;
     let mut more = false;
     while let Some(batch) = stream.next().await {
-        let batch = batch.map_err(|error| Failure::Query(error.to_string()))?;
+        let batch = batch.map_err(|error| Failure::Query(Into::<wh_query::QueryError>::into(error).to_string()))?;
         let taken = batch.num_rows().min(body.most_rows() - rows);
         if taken > 0 {
             body.write(&batch.slice(0, taken)).map_err(Failure::Write)?;
@@ -134,7 +135,7 @@ where
 /// A format's writer over the output. Errors are messages: nothing is decided by their kind.
 enum Body {
     Table(Box<Table>, Output),
-    Csv(arrow::csv::Writer<Output>),
+    Csv(Box<arrow::csv::Writer<Output>>),
     Json(arrow::json::Writer<Output, JsonArray>),
     Ndjson(arrow::json::Writer<Output, LineDelimited>),
     Parquet(Box<ArrowWriter<Output>>),
@@ -151,13 +152,12 @@ impl Body {
                 // The header stands over no rows, too.
                 let empty = flat(&RecordBatch::new_empty(Arc::clone(schema))).map_err(|error| error.to_string())?;
                 writer.write(&empty).map_err(|error| error.to_string())?;
-                Self::Csv(writer)
+                Self::Csv(Box::new(writer))
             }
             Format::Json => Self::Json(json().build(output)),
             Format::Ndjson => Self::Ndjson(json().build(output)),
             Format::Parquet => {
-                let properties =
-                    WriterProperties::builder().set_compression(Compression::ZSTD(ZstdLevel::default())).set_max_row_group_bytes(Some(ROW_GROUP_BYTES)).build();
+                let properties = WriterProperties::builder().set_compression(Compression::ZSTD(ZstdLevel::default())).set_max_row_group_bytes(Some(ROW_GROUP_BYTES)).build();
                 let writer = ArrowWriter::try_new(output, Arc::clone(schema), Some(properties)).map_err(|error| error.to_string())?;
                 Self::Parquet(Box::new(writer))
             }

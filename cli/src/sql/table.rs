@@ -65,8 +65,7 @@ pub(super) struct Table {
 impl Table {
     /// An empty table with these columns.
     pub(super) fn new(columns: Vec<Column>, look: Look) -> Self {
-        let columns: Vec<Column> =
-            columns.into_iter().map(|column| Column { name: printable(&column.name).replace('\n', " "), ..column }).collect();
+        let columns: Vec<Column> = columns.into_iter().map(|column| Column { name: printable(&column.name).replace('\n', " "), ..column }).collect();
         let widest = columns.iter().map(|column| column.name.width()).collect();
         Self { columns, look, chunk: Vec::new(), bytes: 0, widest, headed: false }
     }

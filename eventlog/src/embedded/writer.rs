@@ -157,7 +157,7 @@ fn produce(transaction: &Transaction<'_>, topic: &str, partition: u32, records: 
     let over = |reserve: f64| (*size + bytes) as f64 > settings.max_bytes as f64 * reserve;
     let reserve = if topic == topics::HOSPITAL_TRANSACTIONS { 1.0 } else { STAGE_RESERVE };
     if over(reserve) {
-        retention::retain(transaction, clock::now().0, settings.max_bytes)?;
+        retention::retain(transaction, clock::now().0, settings.max_bytes.saturating_sub(data.len() as u64))?;
         *size = transaction.query_row("SELECT coalesce(sum(bytes), 0) FROM partitions", [], |row| row.get(0))?;
         #[expect(clippy::cast_precision_loss, reason = "a limit, not an account")]
         if (*size + bytes) as f64 > settings.max_bytes as f64 * reserve {

@@ -141,7 +141,7 @@ enum Column {
     /// A number where it is one, else a string for validation to name.
     Amount(String),
     /// The object `metadata`, where it is one.
-    Metadata(String),
+    Metadata,
     /// A string inside `metadata`.
     Inside(String),
 }
@@ -180,7 +180,7 @@ impl Columns {
         }
         let column = |name: &String| match name.strip_prefix("metadata.") {
             Some(inside) if !inside.is_empty() => Column::Inside(member(inside)),
-            _ if name == "metadata" => Column::Metadata(member(name)),
+            _ if name == "metadata" => Column::Metadata,
             _ if name == "amount" => Column::Amount(member(name)),
             _ => Column::Text(member(name)),
         };
@@ -215,7 +215,7 @@ impl Columns {
                     push_name(name, out);
                     if is_number(cell.trim()) { out.push_str(cell.trim()) } else { write_string(cell, out) }
                 }
-                Column::Metadata(_) => metadata = Some(cell),
+                Column::Metadata => metadata = Some(cell),
                 Column::Inside(name) => {
                     if !inside.is_empty() {
                         inside.push(',');
@@ -298,7 +298,10 @@ mod tests {
 
     #[test]
     fn empty_cells_are_absent_and_what_is_no_number_or_object_stays_text() {
-        assert_eq!(json(r#""1,000",T,,U,A,IT,billing,{},, "#).unwrap(), r#"{"amount":"1,000","transaction_id":"T","user_id":"U","account_id":"A","department":"IT","transaction_type":"billing","metadata":{}}"#);
+        assert_eq!(
+            json(r#""1,000",T,,U,A,IT,billing,{},, "#).unwrap(),
+            r#"{"amount":"1,000","transaction_id":"T","user_id":"U","account_id":"A","department":"IT","transaction_type":"billing","metadata":{}}"#
+        );
         assert_eq!(json("-,T,,,,,,[1],x,").unwrap(), r#"{"amount":"-","transaction_id":"T","metadata":"[1]"}"#);
         assert_eq!(json("01,T,,,,,,,x,").unwrap(), r#"{"amount":"01","transaction_id":"T","metadata":{"shift":"x"}}"#);
         assert_eq!((json("1,T"), json("1,,,,,,,,,,")), (Err(2), Err(11)));
@@ -314,7 +317,9 @@ mod tests {
 
     #[test]
     fn quoting_is_followed_as_the_csv_crate_does() {
-        for (text, open) in [("a,b\n", false), ("\"a\n", true), ("a\"b\n", false), ("\"a\"\"\n", true), ("\"a\"\"\"\n", false), ("\"a\"x\"\n", false), ("x,\"\n", true), (" \"a\n", false)] {
+        for (text, open) in
+            [("a,b\n", false), ("\"a\n", true), ("a\"b\n", false), ("\"a\"\"\n", true), ("\"a\"\"\"\n", false), ("\"a\"x\"\n", false), ("x,\"\n", true), (" \"a\n", false)]
+        {
             assert_eq!(Quotes { delimiter: b',', place: Place::Start }.are_open_after(text.as_bytes()), open, "{text:?}");
             // Where the quote is open, the crate takes the next line into the same cell.
             let mut record = StringRecord::new();

@@ -43,7 +43,7 @@ enum Outcome {
 pub(super) async fn deliver(log: &dyn Log, records: &[Vec<Record>], stop: &CancellationToken) -> Delivery {
     // One partition that fails for good ends the waiting of the others.
     let halt = stop.child_token();
-    let produced = records.iter().zip(0_u32..).map(|(records, partition)| partition_of_batch(log, partition, records, &halt));
+    let produced = records.iter().zip(0_u32..).map(|(records, partition)| until_acknowledged(log, partition, records, &halt));
     let mut delivery = Delivery::default();
     for outcome in futures::future::join_all(produced).await {
         delivery.acknowledged.push(matches!(outcome, Outcome::Acknowledged));
@@ -56,7 +56,7 @@ pub(super) async fn deliver(log: &dyn Log, records: &[Vec<Record>], stop: &Cance
     delivery
 }
 
-async fn partition_of_batch(log: &dyn Log, partition: u32, records: &[Record], halt: &CancellationToken) -> Outcome {
+async fn until_acknowledged(log: &dyn Log, partition: u32, records: &[Record], halt: &CancellationToken) -> Outcome {
     if records.is_empty() {
         return Outcome::Acknowledged;
     }

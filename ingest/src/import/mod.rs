@@ -153,12 +153,12 @@ pub enum ImportError {
         /// Last line of the earlier run.
         line: u64,
     },
-    /// Another process imports the same file.
-    #[error("{name} is being imported: {cause}")]
+    /// Another process imports the same file, or the state folder cannot be written.
+    #[error("{name} cannot be imported now: {cause}")]
     Busy {
         /// The input.
         name: String,
-        /// Who does.
+        /// Who holds it.
         cause: String,
     },
     /// What is remembered of the file cannot be read or written.
@@ -187,7 +187,7 @@ pub enum ImportError {
 
 /// Imports one input.
 ///
-/// `on_progress` is called once at the start and after each batch that the log acknowledged. When `stop` is cancelled the
+/// `on_progress` is called once before the first batch and after each one that the log acknowledged. When `stop` is cancelled the
 /// batch in flight is brought to an end and the progress so far returned, with `finished` false.
 ///
 /// # Errors
@@ -242,7 +242,14 @@ pub async fn import(log: &dyn Log, settings: &ImportSettings, on_progress: &mut 
         }
     }
     if progress.rejected > 0 {
-        tracing::warn!(lines = progress.lines, accepted = progress.accepted, rejected = progress.rejected, ?reasons, finished = progress.finished, "import: some rows were rejected");
+        tracing::warn!(
+            lines = progress.lines,
+            accepted = progress.accepted,
+            rejected = progress.rejected,
+            ?reasons,
+            finished = progress.finished,
+            "import: some rows were rejected"
+        );
     } else {
         tracing::info!(lines = progress.lines, accepted = progress.accepted, finished = progress.finished, "import: no row was rejected");
     }

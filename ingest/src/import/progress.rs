@@ -90,7 +90,8 @@ impl Bookmark {
             ahead: Vec::new(),
             finished: false,
         };
-        let kept = match if restart { None } else { read(&path)? } {
+        let earlier = if restart { None } else { read(&path)? };
+        let kept = match earlier {
             Some(kept) => {
                 let changed = |cause: &str| Err(ImportError::Changed { name: name.to_owned(), cause: cause.to_owned(), line: kept.lines_done });
                 if (kept.size, kept.modified) != (fresh.size, fresh.modified) {

@@ -38,11 +38,11 @@ pub(super) fn start(settings: ImportSettings, partitions: u32) -> Result<(Told, 
     let (sender, batches) = mpsc::channel(WAITING_BATCHES);
     let read = move || match open(&settings, partitions, &sender) {
         Err(error) => drop(tell.send(Err(error))),
-        Ok((opened, reading)) => {
+        Ok((opened, job)) => {
             if tell.send(Ok(opened)).is_ok()
-                && let Some(reading) = reading
+                && let Some(job) = job
             {
-                reading.run();
+                job.run();
             }
         }
     };
@@ -55,7 +55,7 @@ enum Content {
     Csv(Rows, Columns),
 }
 
-struct Reading<'a> {
+struct Job<'a> {
     name: String,
     content: Content,
     /// Lines that an earlier run has done.
@@ -64,7 +64,7 @@ struct Reading<'a> {
 }
 
 /// Opens the input; nothing is to be read where an earlier run has finished it.
-fn open<'a>(settings: &ImportSettings, partitions: u32, batches: &'a mpsc::Sender<Result<Batch, ImportError>>) -> Result<(Opened, Option<Reading<'a>>), ImportError> {
+fn open<'a>(settings: &ImportSettings, partitions: u32, batches: &'a mpsc::Sender<Result<Batch, ImportError>>) -> Result<(Opened, Option<Job<'a>>), ImportError> {
     let mut source = Source::open(&settings.input)?;
     let written = source.format(settings.format)?;
     let bookmark = match (&settings.state_folder, &source.identity) {
@@ -85,7 +85,7 @@ fn open<'a>(settings: &ImportSettings, partitions: u32, batches: &'a mpsc::Sende
         Written::Csv => with_header(&name, lines)?,
     };
     let builder = Builder::new(settings.reading.clone(), partitions, settings.batch_records, settings.rejects.is_some(), ahead, done);
-    Ok((opened, Some(Reading { name, content, done, feed: Feed { builder, read, batches } })))
+    Ok((opened, Some(Job { name, content, done, feed: Feed { builder, read, batches } })))
 }
 
 fn with_header(name: &str, mut lines: Lines) -> Result<Content, ImportError> {
@@ -100,7 +100,7 @@ fn with_header(name: &str, mut lines: Lines) -> Result<Content, ImportError> {
     Ok(Content::Csv(Rows::new(lines, columns.delimiter), columns))
 }
 
-impl Reading<'_> {
+impl Job<'_> {
     fn run(mut self) {
         let ended = match self.content {
             Content::Ndjson(lines) => ndjson(lines, self.done, &mut self.feed),
@@ -185,12 +185,12 @@ fn csv(mut rows: Rows, columns: &Columns, done: u64, feed: &mut Feed<'_>) -> Res
     rows.lines().skip_to(done, || feed.is_awaited())?;
     let (mut row, mut json) = (Row::default(), String::new());
     while rows.next(&mut row)? {
-        let (raw, length) = (row.text(), row.length);
+        let raw = row.text();
         let rejected = |code: &'static str, message: &str, builder: &mut Builder| {
-            builder.reject(row.line, &Reason { code, class: &format!("record:{code}"), message }, raw, length.min(raw.len() as u64));
+            builder.reject(row.line, &Reason { code, class: &format!("record:{code}"), message }, raw, raw.len() as u64);
         };
         match (row.fault, std::str::from_utf8(raw)) {
-            (Some(RowFault::TooLong), _) => feed.builder.too_long(row.line, raw, length),
+            (Some(RowFault::TooLong), _) => feed.builder.too_long(row.line, raw, row.length),
             (Some(RowFault::OpenQuote), _) => rejected("open_quote", "record: expected a closing quote, found none", &mut feed.builder),
             (None, _) if raw.trim_ascii().is_empty() => {}
             (None, Err(error)) => {
@@ -207,5 +207,7 @@ fn csv(mut rows: Rows, columns: &Columns, done: u64, feed: &mut Feed<'_>) -> Res
         }
         feed.passed(rows.lines().passed())?;
     }
+    // A header without rows is a line, too.
+    feed.builder.passed(rows.lines().passed());
     Ok(())
 }

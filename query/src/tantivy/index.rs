@@ -3,7 +3,7 @@
 //! What must stay true: nothing is written; a query sees one commit as a whole, the last one at the time of its scan.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use ::tantivy::index::SegmentId;
@@ -83,7 +83,7 @@ impl SearchIndex {
 }
 
 impl Open {
-    fn new(path: &PathBuf) -> Result<Open, TantivyError> {
+    fn new(path: &Path) -> Result<Open, TantivyError> {
         let index = Index::open_in_dir(path)?;
         layout::register_analyzer(&index);
         let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;

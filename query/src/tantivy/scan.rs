@@ -146,7 +146,7 @@ impl SearchQuery {
     }
 
     fn columns(&self, segment: &SegmentReader) -> Result<Vec<Source>, TantivyError> {
-        let source = |index: &usize| {
+        let source = |index: &usize| -> Result<Source, TantivyError> {
             let name = self.scan.schema.field(*index).name();
             Ok(match dialect::kind(&self.scan.schema, *index) {
                 Kind::Number => Source::Number(segment.fast_fields().i64(name)?),
@@ -198,7 +198,7 @@ impl Source {
             Source::Many(field) => {
                 text.clear();
                 text.push('[');
-                for (i, value) in document.iter().flat_map(|document| document.get_all(*field)).enumerate() {
+                for (i, value) in document.into_iter().flat_map(|document| document.get_all(*field)).enumerate() {
                     if i > 0 {
                         text.push(',');
                     }

@@ -141,6 +141,23 @@ impl CheckpointStore for SqliteCheckpoints {
     }
 }
 
+/// Where each partition's scorer stood at its last checkpoint: next offset and the partition's record. Read without writing.
+///
+/// # Errors
+/// Where the store cannot be read.
+pub fn read_partitions(path: &Path) -> Result<Vec<(u64, PartitionRecord)>, Reaction> {
+    if !path.exists() {
+        return Ok(Vec::new());
+    }
+    let connection = sqlite::open_reader(path, &BASELINES)?;
+    let told = |e: rusqlite::Error| sqlite::reaction("baselines", path, &e);
+    let mut statement = connection.prepare("SELECT next_offset, record FROM checkpoints ORDER BY partition").map_err(told)?;
+    let rows: Vec<(u64, String)> = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).and_then(Iterator::collect).map_err(told)?;
+    rows.into_iter()
+        .map(|(offset, record)| serde_json::from_str(&record).map(|record| (offset, record)).map_err(|e| Reaction::fatal(format!("baselines ({}): {e}", path.display()))))
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -50,6 +50,8 @@ pub struct StorePosition {
     pub next_offset: u64,
     /// Every `seq` below it can be read in the store.
     pub visible_seq: Seq,
+    /// Every record of the topic below it is settled or can be read: behind `next_offset` only by an open block.
+    pub visible_offset: u64,
     /// What became of the seqs below `next_seq`.
     pub tally: Tally,
 }

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -83,6 +82,7 @@ pub async fn run(log: Arc<dyn Log>, store: Box<dyn Store>, settings: RunnerSetti
                     for partition in 0..runner.log.partitions(topic).await? {
                         // The store's own word counts: the log's note may be ahead of a store that was restored from a backup.
                         let next = positions.iter().find(|p| p.partition == partition).map_or(0, |p| p.next_offset);
+                        runner.gauges.reached(topic, partition, next);
                         consumer.seek(topic, partition, next);
                     }
                 }
@@ -199,6 +199,7 @@ impl Runner {
             self.gauges.visible_after(published.appended.iter().map(|appended| now - appended));
             Gauges::add(&self.gauges.records, published.records);
             for (key, position) in published.positions {
+                self.gauges.reached(&key.0, key.1, position.visible_offset);
                 self.settled.insert(key, position.next_offset);
             }
         }
@@ -207,13 +208,6 @@ impl Runner {
             let settled = std::mem::take(&mut self.settled);
             let commits = settled.into_iter().map(|((topic, partition), next_offset)| Commit { topic, partition, next_offset, metadata: String::new() }).collect();
             consumer.commit(commits).await?;
-            let mut lag = 0;
-            for topic in self.store.topics() {
-                for (partition, offset, _) in self.log.committed(self.store.role(), topic).await? {
-                    lag += self.log.bounds(topic, partition).await?.end.saturating_sub(offset);
-                }
-            }
-            self.gauges.lag.store(lag, Ordering::Relaxed);
         }
         Ok(())
     }

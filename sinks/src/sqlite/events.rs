@@ -33,5 +33,6 @@ pub(super) fn write(transaction: &Transaction<'_>, batch: &Batch, start: &StoreP
     }
     position.next_seq = position.next_offset;
     position.visible_seq = position.next_offset;
+    position.visible_offset = position.next_offset;
     Ok(position)
 }

@@ -117,6 +117,7 @@ pub fn position(transaction: &Transaction<'_>, stream: &str, partition: u32) -> 
                 next_seq: row.get(0)?,
                 next_offset: row.get(1)?,
                 visible_seq: row.get(2)?,
+                visible_offset: row.get(1)?,
                 tally: Tally { stored: row.get(3)?, duplicates: row.get(4)?, dead_letters: row.get(5)?, discarded: row.get(6)? },
             })
         })
@@ -204,12 +205,13 @@ pub fn walk<'r, R: Positioned>(
         if buried {
             position.tally.dead_letters += 1;
         } else {
-            let before = StorePosition { next_seq: at.seq, next_offset: record.offset, visible_seq: at.seq, ..position };
+            let before = StorePosition { next_seq: at.seq, next_offset: record.offset, visible_seq: at.seq, visible_offset: record.offset, ..position };
             position.tally.add(row(record, decoded, &before)?);
         }
     }
     position.next_seq = fence.next();
     position.visible_seq = position.next_seq;
+    position.visible_offset = position.next_offset;
     Ok(position)
 }
 
@@ -255,4 +257,24 @@ pub const DISCARDED: Tally = Tally { stored: 0, duplicates: 0, dead_letters: 0, 
 #[must_use]
 pub fn key(partition: u32, seq: Seq) -> i64 {
     SeqPosition { partition, seq }.packed()
+}
+
+/// What a store says of itself, read without writing anything; nothing where the store is not there yet.
+///
+/// # Errors
+/// Where it cannot be read.
+pub fn read_positions(path: &Path, layout: &Layout, stream: &str) -> Result<Vec<StorePosition>, Reaction> {
+    if !path.exists() {
+        return Ok(Vec::new());
+    }
+    let mut connection = sqlite::open_reader(path, layout)?;
+    let told = |e: &rusqlite::Error| sqlite::reaction(layout.role, path, e);
+    let transaction = connection.transaction().map_err(|e| told(&e))?;
+    let mut statement = transaction.prepare("SELECT partition FROM positions WHERE stream = ?1 ORDER BY partition").map_err(|e| told(&e))?;
+    let partitions: Vec<u32> = statement.query_map([stream], |row| row.get(0)).and_then(Iterator::collect).map_err(|e| told(&e))?;
+    let found = partitions.into_iter().map(|partition| position(&transaction, stream, partition)).collect::<Result<Vec<_>, _>>();
+    found.map_err(|failure| match failure {
+        Failure::Sqlite(error) => told(&error),
+        other => Reaction::fatal(format!("{other:?}")),
+    })
 }

@@ -135,7 +135,7 @@ impl Store for MetricsStore {
             } else {
                 write_block(transaction, partition, block, &points)?;
             }
-            let position = StorePosition { visible_seq: reading.next_seq, ..settled };
+            let position = StorePosition { visible_seq: reading.next_seq, visible_offset: reading.next_offset, ..settled };
             file::publish(transaction, stream, &position)?;
             Ok((position, Open { points, reading }))
         });

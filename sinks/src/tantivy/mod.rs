@@ -3,4 +3,4 @@
 mod dialect;
 mod sink;
 
-pub use sink::SearchStore;
+pub use sink::{SearchStore, read_positions};

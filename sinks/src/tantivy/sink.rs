@@ -199,3 +199,18 @@ fn put(writer: &IndexWriter<TantivyDocument>, fields: Fields, id: &str, document
     writer.delete_term(Term::from_field_text(fields.alert_id, id));
     writer.add_document(document).map(drop)
 }
+
+/// What the index says of itself, read without writing anything; nothing where it is not there yet.
+///
+/// # Errors
+/// Where it cannot be read.
+pub fn read_positions(folder: &Path, stream: &str) -> Result<Vec<StorePosition>, Reaction> {
+    if !folder.join("meta.json").exists() {
+        return Ok(Vec::new());
+    }
+    let told = |e: TantivyError| reaction(folder, &e);
+    let index = Index::open_in_dir(folder).map_err(told)?;
+    let payload = index.load_metas().map_err(told)?.payload.unwrap_or_else(|| "{}".to_owned());
+    let payload: Payload = serde_json::from_str(&payload).map_err(|e| Reaction::fatal(format!("search: the index's positions cannot be read: {e}")))?;
+    Ok(payload.get(stream).into_iter().flatten().map(|(partition, p)| p.position(*partition)).collect())
+}

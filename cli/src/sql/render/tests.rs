@@ -42,7 +42,7 @@ async fn written(format: Format, batches: Vec<RecordBatch>) -> (Vec<u8>, usize) 
     let shared = Shared::default();
     let schema = batches[0].schema();
     let body = Body::open(format, &schema, Output::new(Box::new(shared.clone())), Look::default()).unwrap();
-    let mut batches = stream::iter(batches.into_iter().map(Ok::<_, String>));
+    let mut batches = stream::iter(batches.into_iter().map(Ok::<_, wh_query::QueryError>));
     let rows = copy(&mut batches, body, Instant::now(), false).await.unwrap_or_else(|_| panic!("the copy failed"));
     let bytes = shared.0.lock().unwrap().clone();
     (bytes, rows)
@@ -110,9 +110,10 @@ async fn a_table_stops_after_its_most_rows_and_says_so() {
 async fn a_stream_that_fails_fails_the_copy() {
     let schema: SchemaRef = numbers(1).schema();
     let body = Body::open(Format::Csv, &schema, Output::new(Box::new(Shared::default())), Look::default()).unwrap();
-    let mut batches = stream::iter([Ok(numbers(1)), Err("the store is gone".to_owned())]);
+    let gone = wh_query::QueryError::Refused { message: "the store is gone".to_owned(), hint: None };
+    let mut batches = stream::iter([Ok(numbers(1)), Err(gone)]);
     let outcome = copy(&mut batches, body, Instant::now(), false).await;
-    assert!(matches!(outcome, Err(Failure::Query(message)) if message == "the store is gone"));
+    assert!(matches!(outcome, Err(Failure::Query(message)) if message.contains("the store is gone")));
 }
 
 #[test]

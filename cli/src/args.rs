@@ -1,0 +1,315 @@
+//! The command line as it is written.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Exit codes, as `--help` tells them.
+const EXIT_CODES: &str = "Exit codes: 0 done · 1 a stage, a store or the input failed (the message says what to do) · 2 wrong usage or settings\n\nFirst time here? `wardhouse up` runs everything on files under ./data.";
+
+/// Hospital transactions scored for risk with reasons, kept in five stores, queried as one SQL database.
+#[derive(Debug, Parser)]
+#[command(name = "wardhouse", version = crate::build::VERSION, propagate_version = true, after_help = EXIT_CODES, max_term_width = 110)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Flags of every command.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Global {
+    /// Folder of the embedded stores [default: data].
+    #[arg(long, global = true, value_name = "DIR", env = "WARDHOUSE_DATA")]
+    pub(crate) data: Option<PathBuf>,
+    /// Settings file [default: wardhouse.toml, where there is one].
+    #[arg(long, global = true, value_name = "FILE", env = "WARDHOUSE_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+    /// How the log of the program itself is written to stderr; RUST_LOG sets how much.
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
+    pub(crate) log_format: LogFormat,
+}
+
+/// Form of the program's own log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run everything in this process: the whole pipeline on embedded stores.
+    #[command(after_help = "Example: wardhouse up --rate 100\n         wardhouse up --input my.ndjson --rate 0 --until-idle")]
+    Up(UpArgs),
+    /// Run some roles in this process: intake, scorer, ledger, documents, metrics, search, http.
+    #[command(after_help = "Example: wardhouse run intake scorer\n         wardhouse run ledger documents metrics search")]
+    Run(RunArgs),
+    /// Score NDJSON offline, from an empty state: lines in, lines out. No store is touched.
+    #[command(after_help = "Example: wardhouse score my.ndjson --rejects bad.ndjson > scores.ndjson\n         wardhouse generate --count 1000 | wardhouse score | head")]
+    Score(ScoreArgs),
+    /// Make transactions of a hospital that does not exist, as NDJSON or into the log.
+    #[command(after_help = "Example: wardhouse generate --seed 7 --count 100000 --labels truth.ndjson > my.ndjson")]
+    Generate(GenerateArgs),
+    /// Import NDJSON or CSV (plain, gzip, zstd) into the log; goes on where it was stopped.
+    #[command(after_help = "Example: wardhouse import export.csv.gz --rejects bad.ndjson")]
+    Import(ImportArgs),
+    /// Tell how far every stage and store is, in lines that add up.
+    #[command(after_help = "Example: wardhouse status --json")]
+    Status {
+        /// One JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Ask all stores in SQL: one statement, or a shell without one.
+    #[command(after_help = "Example: wardhouse sql \"SELECT user_id, count(*) FROM risk_alerts GROUP BY 1 ORDER BY 2 DESC LIMIT 5\"\n         wardhouse sql --format csv \"SELECT * FROM transactions\" > all.csv\n         wardhouse sql --format parquet --output all.parquet \"SELECT * FROM transactions\"")]
+    Sql(SqlArgs),
+    /// Write what was recorded into a store again; changes nothing where it is there already.
+    #[command(after_help = "Example: wardhouse replay --store documents --partition 0 --from 1000 --to 2000")]
+    Replay(ReplayArgs),
+    /// List, show or send again the records that a stage could not take.
+    #[command(subcommand, after_help = "Example: wardhouse dead-letters list --class amount\n         wardhouse dead-letters show 0/17\n         wardhouse dead-letters retry 0/17")]
+    DeadLetters(DeadLetters),
+    /// Check or show the settings in force.
+    #[command(subcommand, after_help = "Example: wardhouse config check --config my.toml")]
+    Config(ConfigCommand),
+    /// Write a completion script for a shell.
+    #[command(after_help = "Example: wardhouse completions bash > /etc/bash_completion.d/wardhouse")]
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// `up`
+#[derive(Debug, Args)]
+pub(crate) struct UpArgs {
+    /// Live transactions a second from the generator; 0 for none.
+    #[arg(long, default_value_t = 10.0, value_name = "TX_PER_SECOND")]
+    pub(crate) rate: f64,
+    /// Do not make a history on the first start.
+    #[arg(long)]
+    pub(crate) no_history: bool,
+    /// Import this file (or - for stdin) in place of a history.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) input: Option<PathBuf>,
+    /// Where rejected lines of --input go.
+    #[arg(long, value_name = "FILE", requires = "input")]
+    pub(crate) rejects: Option<PathBuf>,
+    /// End when the input is in every store.
+    #[arg(long)]
+    pub(crate) until_idle: bool,
+}
+
+/// `run`
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// The roles.
+    #[arg(required = true, value_enum)]
+    pub(crate) roles: Vec<RoleName>,
+}
+
+/// A role that a process can run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub(crate) enum RoleName {
+    /// Validate and repartition.
+    Intake,
+    /// Score.
+    Scorer,
+    /// Write the ledger.
+    Ledger,
+    /// Write the documents.
+    Documents,
+    /// Write the metrics.
+    Metrics,
+    /// Write the search index.
+    Search,
+    /// Take transactions over HTTP.
+    Http,
+}
+
+/// `score`
+#[derive(Debug, Args)]
+pub(crate) struct ScoreArgs {
+    /// NDJSON, plain, gzip or zstd; stdin where none is named.
+    pub(crate) file: Option<PathBuf>,
+    /// Where malformed lines go, with line number and reason.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) rejects: Option<PathBuf>,
+    /// Order of scoring.
+    #[arg(long, value_enum, default_value_t = OrderName::File)]
+    pub(crate) order: OrderName,
+    /// Threads; the output does not depend on it [default: one a core, at most three].
+    #[arg(long)]
+    pub(crate) threads: Option<usize>,
+    /// Write the output here instead of to stdout.
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+/// Order of offline scoring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OrderName {
+    /// As the lines stand.
+    File,
+    /// By event time.
+    EventTime,
+}
+
+/// `generate`
+#[derive(Debug, Args)]
+pub(crate) struct GenerateArgs {
+    /// The same seed gives the same bytes.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// How many transactions.
+    #[arg(long, default_value_t = 10_000)]
+    pub(crate) count: u64,
+    /// Over how many days, from --start on.
+    #[arg(long, default_value_t = 30)]
+    pub(crate) days: u32,
+    /// By how many users.
+    #[arg(long, default_value_t = 50)]
+    pub(crate) users: u32,
+    /// Share of transactions that belong to incidents of fraud, 0 to 0.5.
+    #[arg(long, default_value_t = 0.15, value_name = "F")]
+    pub(crate) anomaly_rate: f64,
+    /// First day.
+    #[arg(long, default_value = "2026-01-01T00:00:00Z", value_name = "TIME")]
+    pub(crate) start: String,
+    /// Write which transactions belong to which incident here; never into the stream.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) labels: Option<PathBuf>,
+    /// Where to: stdout, or the log of the data folder.
+    #[arg(long, value_enum, default_value_t = Target::Stdout)]
+    pub(crate) to: Target,
+}
+
+/// Where generated transactions go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Target {
+    /// NDJSON.
+    Stdout,
+    /// `hospital-transactions`.
+    Log,
+}
+
+/// `import`
+#[derive(Debug, Args)]
+pub(crate) struct ImportArgs {
+    /// The file, or - for stdin.
+    pub(crate) file: PathBuf,
+    /// Form of the lines.
+    #[arg(long, value_enum, default_value_t = InputFormat::Auto)]
+    pub(crate) format: InputFormat,
+    /// Where rejected lines go, with line number and reason.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) rejects: Option<PathBuf>,
+    /// Begin anew though the file was imported before, or has changed.
+    #[arg(long)]
+    pub(crate) restart: bool,
+}
+
+/// Form of imported lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum InputFormat {
+    /// By name and content.
+    Auto,
+    /// One JSON object a line.
+    Ndjson,
+    /// With a header row.
+    Csv,
+}
+
+/// `sql`
+#[derive(Debug, Args)]
+pub(crate) struct SqlArgs {
+    /// One statement; a shell where none is given.
+    pub(crate) statement: Option<String>,
+    /// Form of the answer.
+    #[arg(long, value_enum, default_value_t = crate::sql::Format::Table)]
+    pub(crate) format: crate::sql::Format,
+    /// Write the answer here.
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Tell how long it took.
+    #[arg(long)]
+    pub(crate) timing: bool,
+}
+
+/// `replay`
+#[derive(Debug, Args)]
+pub(crate) struct ReplayArgs {
+    /// The store; all four where none is named.
+    #[arg(long, value_enum)]
+    pub(crate) store: Option<StoreName>,
+    /// One partition; all where none is named.
+    #[arg(long)]
+    pub(crate) partition: Option<u32>,
+    /// First seq.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) from: u64,
+    /// The seq behind the last.
+    #[arg(long)]
+    pub(crate) to: Option<u64>,
+}
+
+/// A store that a sink writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum StoreName {
+    /// Transactions, alerts, profiles.
+    Ledger,
+    /// Metadata and explanations.
+    Documents,
+    /// Aggregates.
+    Metrics,
+    /// Alert text.
+    Search,
+}
+
+/// `dead-letters`
+#[derive(Debug, Subcommand)]
+pub(crate) enum DeadLetters {
+    /// A line each, newest last.
+    List {
+        /// Only of this stage.
+        #[arg(long)]
+        stage: Option<String>,
+        /// Only where the error class contains this.
+        #[arg(long)]
+        class: Option<String>,
+        /// Only with this fingerprint.
+        #[arg(long)]
+        fingerprint: Option<String>,
+        /// At most so many, the newest.
+        #[arg(long, default_value_t = 100)]
+        limit: usize,
+        /// One JSON object a line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// One with its original bytes.
+    Show {
+        /// partition/offset, as `list` prints it.
+        letter: String,
+    },
+    /// Send again to where its stage reads.
+    Retry {
+        /// partition/offset, as `list` prints it; several, or `all` with a fingerprint.
+        #[arg(required = true)]
+        letters: Vec<String>,
+    },
+}
+
+/// `config`
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Say whether the settings are valid, every fault at once.
+    Check,
+    /// Print the settings in force.
+    Show,
+}

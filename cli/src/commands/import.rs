@@ -1,0 +1,85 @@
+//! `wardhouse import`: a file or stdin into the log.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tokio_util::sync::CancellationToken;
+use wh_eventlog::Log;
+use wh_ingest::import::{self, Format, ImportSettings, Input, Progress};
+
+use crate::args::{ImportArgs, InputFormat};
+use crate::commands::{asked_to_stop, runtime};
+use crate::failure::Failure;
+use crate::pipeline;
+use crate::settings::Settings;
+
+/// The settings of an import of `file`.
+pub(crate) fn import_settings(settings: &Settings, file: &Path, format: InputFormat, rejects: Option<&Path>, restart: bool) -> ImportSettings {
+    let stdin = file == Path::new("-");
+    ImportSettings {
+        input: if stdin { Input::Stdin } else { Input::Path(file.to_owned()) },
+        format: match format {
+            InputFormat::Auto => Format::Auto,
+            InputFormat::Ndjson => Format::Ndjson,
+            InputFormat::Csv => Format::Csv,
+        },
+        rejects: rejects.map(Path::to_owned),
+        state_folder: (!stdin).then(|| settings.data.join("import")),
+        reading: settings.reading.clone(),
+        batch_records: 2_000,
+        restart,
+    }
+}
+
+/// Imports with a bar; on no terminal, without.
+pub(crate) async fn import(log: Arc<dyn Log>, import: ImportSettings, stop: CancellationToken) -> Result<Progress, Failure> {
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+    bar.set_style(ProgressStyle::with_template("importing {wide_bar} {bytes}/{total_bytes} {msg} {eta}").unwrap_or_else(|_| ProgressStyle::default_bar()));
+    let mut told = |progress: Progress| {
+        if let Some(total) = progress.bytes_total {
+            bar.set_length(total);
+        }
+        bar.set_position(progress.bytes_read);
+        bar.set_message(format!("{} lines", progress.lines));
+    };
+    let done = import::import(&*log, &import, &mut told, stop).await;
+    bar.finish_and_clear();
+    done.map_err(|e| Failure::Failed(e.to_string()))
+}
+
+/// What an import did, as a line.
+pub(crate) fn told(progress: &Progress, rejects: Option<&Path>) -> String {
+    if progress.already {
+        return format!("this file was imported before ({} lines); --restart imports it again", progress.lines);
+    }
+    let where_to = match (rejects, progress.rejected) {
+        (_, 0) => String::new(),
+        (Some(path), _) => format!(" (see {})", path.display()),
+        (None, _) => " (name a file with --rejects to see why)".to_owned(),
+    };
+    format!("{} lines read: {} accepted, {} rejected{where_to}", progress.lines, progress.accepted, progress.rejected)
+}
+
+pub(crate) fn run(settings: &Settings, args: &ImportArgs) -> Result<(), Failure> {
+    let runtime = runtime("import")?;
+    let import_settings = import_settings(settings, &args.file, args.format, args.rejects.as_deref(), args.restart);
+    let outcome = runtime.block_on(async {
+        let log = pipeline::open_log(settings).await?;
+        let stop = CancellationToken::new();
+        let asked = stop.clone();
+        tokio::spawn(async move {
+            asked_to_stop().await;
+            asked.cancel();
+        });
+        let done = import(log, import_settings, stop.clone()).await?;
+        anstream::println!("{}", told(&done, args.rejects.as_deref()));
+        if stop.is_cancelled() {
+            anstream::println!("stopped; the same command goes on from here");
+        }
+        Ok(())
+    });
+    // Reading stdin cannot be interrupted: do not wait for it.
+    runtime.shutdown_background();
+    outcome
+}

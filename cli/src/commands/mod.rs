@@ -1,0 +1,65 @@
+//! One file a command: what it does is another crate's; here it is wired and told.
+
+pub(crate) mod config;
+pub(crate) mod dead_letters;
+pub(crate) mod generate;
+pub(crate) mod import;
+pub(crate) mod question;
+pub(crate) mod replay;
+pub(crate) mod run;
+pub(crate) mod score;
+pub(crate) mod sql;
+pub(crate) mod status;
+pub(crate) mod ticker;
+pub(crate) mod up;
+
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Runtime};
+
+use crate::failure::Failure;
+use crate::settings::Settings;
+
+/// The runtime that the pipeline runs on.
+pub(crate) fn runtime(name: &'static str) -> Result<Runtime, Failure> {
+    Builder::new_multi_thread()
+        .worker_threads(2)
+        .max_blocking_threads(32)
+        .thread_keep_alive(Duration::from_secs(10))
+        .thread_name(name)
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::Failed(format!("cannot start threads: {e}")))
+}
+
+/// The SQL engine over this data folder.
+pub(crate) fn engine(settings: &Settings) -> Result<wh_query::Engine, Failure> {
+    let places = wh_query::Places {
+        ledger: settings.ledger.clone(),
+        documents: settings.documents.clone(),
+        metrics: settings.metrics.clone(),
+        baselines: settings.baselines.clone(),
+        search: settings.search.clone(),
+        log: wh_eventlog::embedded::file_of(&settings.log),
+    };
+    let options = wh_query::EngineSettings { zone: settings.zone.name().to_owned(), memory_limit_bytes: settings.sql_memory_bytes, target_partitions: 2 };
+    wh_query::Engine::open(places, options).map_err(|e| Failure::Failed(e.to_string()))
+}
+
+/// Resolves at Ctrl-C or SIGTERM.
+pub(crate) async fn asked_to_stop() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminate.recv() => {}
+            }
+        }
+        Err(_) => {
+            if tokio::signal::ctrl_c().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! Wiring: opens the log and the stores, starts the stages, and ends the process when one fails.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use wh_eventlog::embedded::EmbeddedLog;
+use wh_eventlog::gauges::Gauges;
+use wh_eventlog::{Log, Record};
+use wh_schemas::event::SystemEvent;
+use wh_schemas::topics::{self, ACCEPTED_TRANSACTIONS, HOSPITAL_TRANSACTIONS, RISK_SCORES, SYSTEM_EVENTS};
+use wh_schemas::{Reaction, ids};
+use wh_sinks::delivery::Store;
+use wh_sinks::delivery::runner::{self, RunnerSettings};
+use wh_stores::clock;
+
+use crate::args::RoleName;
+use crate::build;
+use crate::settings::Settings;
+
+/// The stages that move data, in the order of the data's way.
+pub(crate) const STAGES: [RoleName; 6] = [RoleName::Intake, RoleName::Scorer, RoleName::Ledger, RoleName::Documents, RoleName::Metrics, RoleName::Search];
+
+/// Name of a role as it stands in groups, locks and metrics.
+pub(crate) fn name(role: RoleName) -> &'static str {
+    match role {
+        RoleName::Intake => wh_ingest::intake::GROUP,
+        RoleName::Scorer => wh_scorer::stage::GROUP,
+        RoleName::Ledger => "ledger",
+        RoleName::Documents => "documents",
+        RoleName::Metrics => "metrics",
+        RoleName::Search => "search",
+        RoleName::Http => "http",
+    }
+}
+
+/// Topic that a stage reads.
+fn input(role: RoleName) -> &'static str {
+    match role {
+        RoleName::Intake => HOSPITAL_TRANSACTIONS,
+        RoleName::Scorer => ACCEPTED_TRANSACTIONS,
+        _ => RISK_SCORES,
+    }
+}
+
+/// Opens the log and makes its topics.
+///
+/// # Errors
+/// What the log says.
+pub(crate) async fn open_log(settings: &Settings) -> Result<Arc<dyn Log>, Reaction> {
+    let log = EmbeddedLog::open(&settings.log, settings.log_sizes)?;
+    log.ensure_topics(&topics::ALL, settings.partitions).await?;
+    Ok(log)
+}
+
+/// Opens the store of a sink.
+///
+/// # Errors
+/// What the store says.
+pub(crate) fn open_store(settings: &Settings, role: RoleName) -> Result<Box<dyn Store>, Reaction> {
+    Ok(match role {
+        RoleName::Ledger => Box::new(wh_sinks::sqlite::LedgerStore::open(&settings.ledger, settings.zone)?),
+        RoleName::Documents => Box::new(wh_sinks::sqlite::DocumentsStore::open(&settings.documents)?),
+        RoleName::Metrics => Box::new(wh_sinks::sqlite::MetricsStore::open(&settings.metrics)?),
+        RoleName::Search => Box::new(wh_sinks::tantivy::SearchStore::open(&settings.search)?),
+        other => return Err(Reaction::fatal(format!("{} is no store", name(other)))),
+    })
+}
+
+/// Stages that run in this process.
+pub(crate) struct Pipeline {
+    pub(crate) log: Arc<dyn Log>,
+    pub(crate) gauges: BTreeMap<RoleName, Arc<Gauges>>,
+    tasks: JoinSet<(&'static str, Result<(), Reaction>)>,
+    stop: CancellationToken,
+}
+
+impl Pipeline {
+    /// Opens everything, then starts the stages: nothing runs when something cannot be opened.
+    ///
+    /// # Errors
+    /// What the log or a store says.
+    pub(crate) async fn start(settings: &Settings, roles: &[RoleName]) -> Result<Pipeline, Reaction> {
+        let log = open_log(settings).await?;
+        let mut stores = BTreeMap::new();
+        for role in roles.iter().filter(|r| matches!(r, RoleName::Ledger | RoleName::Documents | RoleName::Metrics | RoleName::Search)) {
+            // The group's lock first: a second writer must not even open the file.
+            stores.insert(*role, open_store(settings, *role)?);
+        }
+        let checkpoints = if roles.contains(&RoleName::Scorer) { Some(wh_scorer::state::sqlite::SqliteCheckpoints::open(&settings.baselines)?) } else { None };
+        let mut pipeline = Pipeline { log: log.clone(), gauges: BTreeMap::new(), tasks: JoinSet::new(), stop: CancellationToken::new() };
+        for role in roles.iter().filter(|r| **r != RoleName::Http) {
+            pipeline.gauges.insert(*role, Arc::new(Gauges::new(name(*role))));
+        }
+        let gauges = |role: RoleName| pipeline.gauges.get(&role).cloned().unwrap_or_else(|| Arc::new(Gauges::new(name(role))));
+        if roles.contains(&RoleName::Intake) {
+            let run = wh_ingest::intake::run(log.clone(), settings.reading.clone(), build::VERSION.to_owned(), gauges(RoleName::Intake), pipeline.stop.clone());
+            pipeline.tasks.spawn(async move { (name(RoleName::Intake), run.await) });
+        }
+        if let Some(checkpoints) = checkpoints {
+            let stage = wh_scorer::stage::StageSettings {
+                checkpoint_every: settings.checkpoint_every,
+                dedup_horizon: settings.dedup_horizon,
+                ..wh_scorer::stage::StageSettings::new(settings.ruleset.clone(), build::VERSION)
+            };
+            let run = wh_scorer::stage::run(log.clone(), Box::new(checkpoints), stage, gauges(RoleName::Scorer), pipeline.stop.clone());
+            pipeline.tasks.spawn(async move { (name(RoleName::Scorer), run.await) });
+        }
+        for (role, store) in stores {
+            let sink = RunnerSettings { publish_every: settings.publish_every, ..RunnerSettings::new(build::VERSION) };
+            let run = runner::run(log.clone(), store, sink, gauges(role), pipeline.stop.clone());
+            pipeline.tasks.spawn(async move { (name(role), run.await) });
+        }
+        let (log, stop, interval) = (log.clone(), pipeline.stop.clone(), std::time::Duration::from_secs(600));
+        pipeline.tasks.spawn(async move {
+            loop {
+                tokio::select! {
+                    () = stop.cancelled() => return ("retention", Ok(())),
+                    () = tokio::time::sleep(interval) => {}
+                }
+                if let Err(reaction) = log.retain().await {
+                    return ("retention", Err(reaction));
+                }
+            }
+        });
+        Ok(pipeline)
+    }
+
+    /// Waits until a stage ends by itself, which is a failure unless it was told to stop.
+    ///
+    /// # Errors
+    /// The sentence that says why.
+    pub(crate) async fn failed(&mut self) -> String {
+        match self.tasks.join_next().await {
+            None => "no stage is running".to_owned(),
+            Some(Err(panic)) => format!("a stage ended unexpectedly: {panic}"),
+            Some(Ok((stage, Err(reaction)))) => format!("{stage} stopped: {reaction}"),
+            Some(Ok((stage, Ok(())))) => format!("{stage} ended though nobody stopped it"),
+        }
+    }
+
+    /// Stops every stage; each settles what it has begun.
+    ///
+    /// # Errors
+    /// The first sentence of a stage that failed on the way out.
+    pub(crate) async fn stop(mut self) -> Result<(), String> {
+        self.stop.cancel();
+        let mut failure = None;
+        while let Some(ended) = self.tasks.join_next().await {
+            match ended {
+                Ok((_, Ok(()))) => {}
+                Ok((stage, Err(reaction))) => {
+                    failure.get_or_insert(format!("{stage}: {reaction}"));
+                }
+                Err(panic) => {
+                    failure.get_or_insert(format!("a stage ended unexpectedly: {panic}"));
+                }
+            }
+        }
+        failure.map_or(Ok(()), Err)
+    }
+
+    /// Records that each stage still has before it, by its own word.
+    ///
+    /// # Errors
+    /// Where the log cannot be read.
+    pub(crate) async fn lags(&self) -> Result<Vec<(RoleName, u64)>, Reaction> {
+        let mut lags = Vec::new();
+        for (role, gauges) in &self.gauges {
+            let topic = input(*role);
+            let mut lag = 0;
+            for partition in 0..self.log.partitions(topic).await? {
+                let end = self.log.bounds(topic, partition).await?.end;
+                lag += end.saturating_sub(gauges.offset(topic, partition).unwrap_or(0));
+            }
+            lags.push((*role, lag));
+        }
+        Ok(lags)
+    }
+
+    /// Whether everything that the log held when this was called is settled and visible in every store.
+    ///
+    /// # Errors
+    /// Where the log cannot be read.
+    pub(crate) async fn is_idle(&self) -> Result<bool, Reaction> {
+        // In the order of the data's way: what an earlier stage has settled is in the input of the next.
+        Ok(self.lags().await?.iter().all(|(_, lag)| *lag == 0) && self.lags().await?.iter().all(|(_, lag)| *lag == 0))
+    }
+}
+
+/// Writes an audit event into `system-events`; the ledger's sink projects it.
+///
+/// # Errors
+/// What the log says.
+pub(crate) async fn audit(log: &dyn Log, event_type: &str, source: &str, severity: &str, data: serde_json::Value) -> Result<(), Reaction> {
+    let now = clock::now();
+    let event = SystemEvent::Audit {
+        event_id: ids::event_id(&[event_type, source, &now.0.to_string(), &std::process::id().to_string()]).to_string(),
+        event_type: event_type.to_owned(),
+        source: source.to_owned(),
+        principal: "local".to_owned(),
+        severity: severity.to_owned(),
+        data: data.as_object().cloned().unwrap_or_default(),
+        timestamp: now,
+    };
+    emit(log, vec![event]).await
+}
+
+/// Writes system events.
+///
+/// # Errors
+/// What the log says.
+pub(crate) async fn emit(log: &dyn Log, events: Vec<SystemEvent>) -> Result<(), Reaction> {
+    let records = events.iter().map(|event| Record { key: None, value: serde_json::to_vec(event).unwrap_or_default().into(), headers: Vec::new() }).collect();
+    log.produce(SYSTEM_EVENTS, 0, records).await.map(drop)
+}

@@ -1,0 +1,403 @@
+//! Settings: defaults, then `wardhouse.toml`, then the environment, then flags; then validated into types that cannot
+//! hold nonsense, all faults told at once. No I/O but the reading of the file.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use chrono_tz::Tz;
+use figment::Figment;
+use figment::providers::{Env, Format, Serialized, Toml};
+use serde::{Deserialize, Serialize};
+use wh_schemas::validate::{DEFAULT_LABEL_KEYS, Reading};
+use wh_stores::{Place, Role};
+
+/// The file that is read where none is named.
+pub(crate) const DEFAULT_FILE: &str = "wardhouse.toml";
+/// The folder that embedded stores live in unless settings or flags say otherwise.
+pub(crate) const DEFAULT_DATA: &str = "data";
+
+/// Settings as they are written.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Raw {
+    stores: RawStores,
+    hospital: RawHospital,
+    log: RawLog,
+    intake: RawIntake,
+    scorer: RawScorer,
+    sinks: RawSinks,
+    http: RawHttp,
+    operations: RawOperations,
+    sql: RawSql,
+    generator: RawGenerator,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawStores {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    log: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ledger: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    documents: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metrics: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    baselines: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    search: Option<String>,
+}
+
+impl RawStores {
+    fn url(&self, role: Role) -> Option<&String> {
+        match role {
+            Role::Log => self.log.as_ref(),
+            Role::Ledger => self.ledger.as_ref(),
+            Role::Documents => self.documents.as_ref(),
+            Role::Metrics => self.metrics.as_ref(),
+            Role::Baselines => self.baselines.as_ref(),
+            Role::Search => self.search.as_ref(),
+        }
+    }
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawHospital {
+    time_zone: String,
+}
+
+impl Default for RawHospital {
+    fn default() -> Self {
+        RawHospital { time_zone: "UTC".to_owned() }
+    }
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawLog {
+    partitions: u32,
+    max_mib: u64,
+    fetch_kib: u64,
+}
+
+impl Default for RawLog {
+    fn default() -> Self {
+        RawLog { partitions: 3, max_mib: 20_480, fetch_kib: 1_024 }
+    }
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawIntake {
+    label_keys: Vec<String>,
+}
+
+impl Default for RawIntake {
+    fn default() -> Self {
+        RawIntake { label_keys: DEFAULT_LABEL_KEYS.iter().map(|k| (*k).to_owned()).collect() }
+    }
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawScorer {
+    checkpoint_ms: u64,
+    dedup_horizon: u64,
+    metadata_keys: Vec<String>,
+    limits: Vec<f64>,
+}
+
+impl Default for RawScorer {
+    fn default() -> Self {
+        let rules = wh_scorer::engine::Ruleset::default();
+        RawScorer { checkpoint_ms: 500, dedup_horizon: wh_scorer::dedup::DEFAULT_HORIZON as u64, metadata_keys: rules.metadata_keys, limits: rules.limits }
+    }
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawSinks {
+    publish_ms: u64,
+    retention_days: u64,
+}
+
+impl Default for RawSinks {
+    fn default() -> Self {
+        RawSinks { publish_ms: 200, retention_days: 0 }
+    }
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawHttp {
+    listen: String,
+    max_body_kib: u64,
+    max_rows: u64,
+    max_lag_records: u64,
+}
+
+impl Default for RawHttp {
+    fn default() -> Self {
+        RawHttp { listen: "127.0.0.1:8080".to_owned(), max_body_kib: 8_192, max_rows: 10_000, max_lag_records: 500_000 }
+    }
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawOperations {
+    listen: String,
+}
+
+impl Default for RawOperations {
+    fn default() -> Self {
+        RawOperations { listen: "127.0.0.1:9600".to_owned() }
+    }
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawSql {
+    memory_mib: u64,
+}
+
+impl Default for RawSql {
+    fn default() -> Self {
+        RawSql { memory_mib: 256 }
+    }
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawGenerator {
+    seed: u64,
+    users: u32,
+    anomaly_rate: f64,
+    history: u64,
+    history_days: u32,
+}
+
+impl Default for RawGenerator {
+    fn default() -> Self {
+        RawGenerator { seed: 1, users: 50, anomaly_rate: 0.15, history: 200_000, history_days: 30 }
+    }
+}
+
+/// Validated settings.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) data: PathBuf,
+    pub(crate) log: PathBuf,
+    pub(crate) ledger: PathBuf,
+    pub(crate) documents: PathBuf,
+    pub(crate) metrics: PathBuf,
+    pub(crate) baselines: PathBuf,
+    pub(crate) search: PathBuf,
+    pub(crate) zone: Tz,
+    pub(crate) partitions: u32,
+    pub(crate) log_sizes: wh_eventlog::embedded::Settings,
+    pub(crate) reading: Reading,
+    pub(crate) ruleset: wh_scorer::engine::Ruleset,
+    pub(crate) checkpoint_every: Duration,
+    pub(crate) dedup_horizon: usize,
+    pub(crate) publish_every: Duration,
+    pub(crate) retention: Option<Duration>,
+    /// `None`: switched off by an empty address.
+    pub(crate) http: Option<SocketAddr>,
+    pub(crate) http_sizes: (usize, usize, u64),
+    pub(crate) operations: Option<SocketAddr>,
+    pub(crate) sql_memory_bytes: usize,
+    pub(crate) generator: Generator,
+    raw: Raw,
+}
+
+/// How `up` makes its world.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Generator {
+    pub(crate) seed: u64,
+    pub(crate) users: u32,
+    pub(crate) anomaly_rate: f64,
+    pub(crate) history: u64,
+    pub(crate) history_days: u32,
+}
+
+/// Reads and validates the settings; every fault at once.
+///
+/// # Errors
+/// A sentence a fault.
+pub(crate) fn load(file: Option<&Path>, data: Option<&Path>) -> Result<Settings, Vec<String>> {
+    let mut figment = Figment::from(Serialized::defaults(Raw::default()));
+    match file {
+        Some(path) if !path.is_file() => return Err(vec![format!("there is no settings file {}: check --config", path.display())]),
+        Some(path) => figment = figment.merge(Toml::file_exact(path)),
+        None => figment = figment.merge(Toml::file_exact(DEFAULT_FILE)),
+    }
+    figment = figment.merge(Env::prefixed("WARDHOUSE_").filter(|key| key.as_str().contains("__")).split("__"));
+    let raw: Raw = figment.extract().map_err(|errors| errors.into_iter().map(|e| sentence(&e)).collect::<Vec<_>>())?;
+    Settings::try_new(raw, data)
+}
+
+fn sentence(error: &figment::Error) -> String {
+    let place = error.path.join(".");
+    let source = error.metadata.as_ref().map(|m| m.source.as_ref().map_or_else(|| m.name.to_string(), ToString::to_string)).unwrap_or_default();
+    let at = [(!place.is_empty()).then_some(place), (!source.is_empty()).then_some(format!("in {source}"))].into_iter().flatten().collect::<Vec<_>>().join(" ");
+    if at.is_empty() { error.kind.to_string() } else { format!("{at}: {}", error.kind) }
+}
+
+impl Settings {
+    fn try_new(raw: Raw, data: Option<&Path>) -> Result<Settings, Vec<String>> {
+        let mut faults = Vec::new();
+        let data = data.map_or_else(|| PathBuf::from(DEFAULT_DATA), Path::to_owned);
+        let mut paths = Vec::new();
+        for role in Role::ALL {
+            let path = match raw.stores.url(role) {
+                Some(url) => Place::parse(role, url).map(|place| place.path).unwrap_or_else(|error| {
+                    faults.push(error.to_string());
+                    PathBuf::new()
+                }),
+                None => data.join(match role {
+                    Role::Log => "log".to_owned(),
+                    Role::Search => "search".to_owned(),
+                    other => format!("{other}.db"),
+                }),
+            };
+            paths.push(path);
+        }
+        for (at, path) in paths.iter().enumerate() {
+            if !path.as_os_str().is_empty() && paths[..at].contains(path) {
+                faults.push(format!("stores: two roles share {}: give each its own", path.display()));
+            }
+        }
+        let zone = raw.hospital.time_zone.parse::<Tz>().unwrap_or_else(|_| {
+            faults.push(format!("hospital.time_zone = {:?}: expected an IANA name such as Europe/Berlin", raw.hospital.time_zone));
+            Tz::UTC
+        });
+        let mut within = |name: &str, value: u64, from: u64, to: u64| {
+            if value < from || value > to {
+                faults.push(format!("{name} = {value}: expected {from} to {to}"));
+            }
+            value.clamp(from, to)
+        };
+        let partitions = within("log.partitions", u64::from(raw.log.partitions), 1, 1_024);
+        let max_mib = within("log.max_mib", raw.log.max_mib, 16, 1 << 30);
+        let fetch_kib = within("log.fetch_kib", raw.log.fetch_kib, 16, 65_536);
+        let checkpoint_ms = within("scorer.checkpoint_ms", raw.scorer.checkpoint_ms, 10, 60_000);
+        let dedup_horizon = within("scorer.dedup_horizon", raw.scorer.dedup_horizon, 1, 100_000_000);
+        let publish_ms = within("sinks.publish_ms", raw.sinks.publish_ms, 10, 60_000);
+        let retention_days = within("sinks.retention_days", raw.sinks.retention_days, 0, 36_500);
+        let max_body_kib = within("http.max_body_kib", raw.http.max_body_kib, 1, 1 << 20);
+        let max_rows = within("http.max_rows", raw.http.max_rows, 1, 1_000_000);
+        let memory_mib = within("sql.memory_mib", raw.sql.memory_mib, 16, 1 << 20);
+        let history_days = within("generator.history_days", u64::from(raw.generator.history_days), 1, 3_650);
+        let users = within("generator.users", u64::from(raw.generator.users), 1, 500_000);
+        let history = within("generator.history", raw.generator.history, 0, 1_000_000_000);
+        let address = |name: &str, text: &str, faults: &mut Vec<String>| -> Option<SocketAddr> {
+            if text.is_empty() {
+                return None;
+            }
+            let parsed = text.parse().ok();
+            if parsed.is_none() {
+                faults.push(format!("{name} = {text:?}: expected an address such as 127.0.0.1:8080, or \"\" for none"));
+            }
+            parsed
+        };
+        let http = address("http.listen", &raw.http.listen, &mut faults);
+        let operations = address("operations.listen", &raw.operations.listen, &mut faults);
+        if http.is_some() && http == operations && http.is_some_and(|a| a.port() != 0) {
+            faults.push("http.listen and operations.listen are the same address: give each its own port".to_owned());
+        }
+        if !(0.0..=0.5).contains(&raw.generator.anomaly_rate) {
+            faults.push(format!("generator.anomaly_rate = {}: expected 0 to 0.5", raw.generator.anomaly_rate));
+        }
+        if raw.scorer.limits.iter().any(|limit| !limit.is_finite() || *limit <= 0.0) {
+            faults.push("scorer.limits: expected amounts above 0".to_owned());
+        }
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        let narrow = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
+        let mut path = paths.into_iter();
+        let mut next = || path.next().unwrap_or_default();
+        let ruleset = wh_scorer::engine::Ruleset { zone, limits: raw.scorer.limits.clone(), metadata_keys: raw.scorer.metadata_keys.clone(), ..wh_scorer::engine::Ruleset::default() };
+        Ok(Settings {
+            log: next(),
+            ledger: next(),
+            documents: next(),
+            metrics: next(),
+            baselines: next(),
+            search: next(),
+            data,
+            zone,
+            partitions: u32::try_from(partitions).unwrap_or(3),
+            log_sizes: wh_eventlog::embedded::Settings { max_bytes: max_mib * 1_048_576, fetch_bytes: narrow(fetch_kib * 1024) },
+            reading: Reading { zone, label_keys: raw.intake.label_keys.iter().map(|k| k.to_lowercase()).collect() },
+            ruleset,
+            checkpoint_every: Duration::from_millis(checkpoint_ms),
+            dedup_horizon: narrow(dedup_horizon),
+            publish_every: Duration::from_millis(publish_ms),
+            retention: (retention_days > 0).then(|| Duration::from_secs(retention_days * 86_400)),
+            http,
+            http_sizes: (narrow(max_body_kib * 1024), narrow(max_rows), raw.http.max_lag_records),
+            operations,
+            sql_memory_bytes: narrow(memory_mib * 1_048_576),
+            generator: Generator {
+                seed: raw.generator.seed,
+                users: u32::try_from(users).unwrap_or(50),
+                anomaly_rate: raw.generator.anomaly_rate,
+                history,
+                history_days: u32::try_from(history_days).unwrap_or(30),
+            },
+            raw,
+        })
+    }
+
+    /// The effective settings as a file.
+    pub(crate) fn to_toml(&self) -> String {
+        let mut raw = self.raw.clone();
+        let url = |scheme: &str, path: &Path| Some(format!("{scheme}:{}", path.display()));
+        raw.stores = RawStores {
+            log: url("sqlite", &self.log),
+            ledger: url("sqlite", &self.ledger),
+            documents: url("sqlite", &self.documents),
+            metrics: url("sqlite", &self.metrics),
+            baselines: url("sqlite", &self.baselines),
+            search: url("tantivy", &self.search),
+        };
+        toml::to_string(&raw).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn from(text: &str) -> Result<Settings, Vec<String>> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("w.toml");
+        std::fs::write(&path, text).unwrap();
+        load(Some(&path), None)
+    }
+
+    #[test]
+    fn the_defaults_are_valid_and_written_settings_read_back() {
+        let settings = from("").unwrap();
+        assert_eq!((settings.partitions, settings.ledger.clone()), (3, PathBuf::from("data/ledger.db")));
+        assert_eq!(from(&settings.to_toml()).unwrap().to_toml(), settings.to_toml());
+    }
+
+    #[test]
+    fn every_fault_is_told_at_once_with_its_name() {
+        let faults = from("[hospital]\ntime_zone = \"Mars\"\n[log]\npartitions = 0\n[stores]\nledger = \"mysql://h\"\n[http]\nlisten = \"nowhere\"").unwrap_err().join("\n");
+        for name in ["hospital.time_zone", "log.partitions = 0: expected 1 to 1024", "stores.ledger", "http.listen"] {
+            assert!(faults.contains(name), "{name} is missing in {faults}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_setting_is_refused_by_name() {
+        let faults = from("[log]\npartitons = 3").unwrap_err().join("\n");
+        assert!(faults.contains("partitons") && faults.contains("partitions"), "{faults}");
+    }
+}

@@ -1,0 +1,110 @@
+//! `replay`: records of `risk-scores` written again into a store, as they were recorded. Idempotent; no position moves.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use wh_eventlog::Reader;
+use wh_schemas::Reaction;
+use wh_schemas::layout::METRICS_BLOCK;
+use wh_schemas::position::Seq;
+use wh_schemas::topics::RISK_SCORES;
+use wh_sinks::delivery::{Batch, Store};
+
+/// Which records to write again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Range {
+    /// The partition; all where `None`.
+    pub partition: Option<u32>,
+    /// First `seq`.
+    pub from: Seq,
+    /// The `seq` behind the last; the end of the log where `None`.
+    pub to: Option<Seq>,
+}
+
+/// What a replay did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Replayed {
+    /// Records read.
+    pub records: u64,
+    /// Rows that were not there (metrics: rows summed anew).
+    pub written: u64,
+}
+
+/// What is read of a record to know its `seq`.
+#[derive(serde::Deserialize)]
+struct Numbered {
+    seq: Seq,
+}
+
+/// Records that one write takes at most.
+const BATCH: usize = 5_000;
+const READ_BYTES: usize = 4 * 1024 * 1024;
+
+/// Writes the records of a range into `store` again. `progress` is told the records so far and the whole.
+///
+/// # Errors
+/// Fatal where the log no longer reaches back to the range's first `seq`, or a store cannot be written.
+pub async fn replay(log: &dyn Reader, store: &mut dyn Store, range: Range, progress: &mut (dyn FnMut(u64, u64) + Send)) -> Result<Replayed, Reaction> {
+    let partitions: Vec<u32> = match range.partition {
+        Some(partition) => vec![partition],
+        None => (0..log.partitions(RISK_SCORES).await?).collect(),
+    };
+    // The metrics store takes whole blocks.
+    let block = if store.role() == "metrics" { METRICS_BLOCK } else { 1 };
+    let reached = store.positions(RISK_SCORES).await?;
+    let mut done = Replayed::default();
+    let mut spans = Vec::new();
+    for partition in partitions {
+        let bounds = log.bounds(RISK_SCORES, partition).await?;
+        // What the store has not reached yet comes by the stream itself.
+        let visible = reached.iter().find(|p| p.partition == partition).map_or(0, |p| p.visible_seq);
+        let from = range.from / block * block;
+        let to = range.to.unwrap_or(u64::MAX).div_ceil(block).saturating_mul(block).min(visible).min(bounds.end);
+        if from < bounds.start && to > from {
+            return Err(Reaction::fatal(format!(
+                "{RISK_SCORES} partition {partition} reaches back to seq {} only: ask for --from {} or later, or restore the store from a backup",
+                bounds.start, bounds.start
+            )));
+        }
+        spans.push((partition, from, to));
+    }
+    let whole = spans.iter().map(|(_, from, to)| to.saturating_sub(*from)).sum();
+    for (partition, from, to) in spans {
+        let mut next = from;
+        let mut waiting = Vec::new();
+        while next < to {
+            let records = log.read(RISK_SCORES, partition, next, READ_BYTES).await?;
+            let Some(last) = records.last() else { break };
+            next = last.offset + 1;
+            let within = |record: &wh_eventlog::Stored| serde_json::from_slice::<Numbered>(&record.value).is_ok_and(|n| n.seq >= from && n.seq < to);
+            waiting.extend(records.into_iter().filter(within));
+            if waiting.len() >= BATCH && block == 1 {
+                write(store, partition, std::mem::take(&mut waiting), &mut done).await?;
+                progress(done.records, whole);
+            } else if block > 1 {
+                // Everything before the block that is still being read.
+                let open = (next / block) * block;
+                let at = waiting.partition_point(|record| record.offset < open);
+                if at > 0 && next < to {
+                    let rest = waiting.split_off(at);
+                    write(store, partition, std::mem::replace(&mut waiting, rest), &mut done).await?;
+                    progress(done.records, whole);
+                }
+            }
+        }
+        write(store, partition, waiting, &mut done).await?;
+        progress(done.records, whole);
+    }
+    store.publish().await?;
+    Ok(done)
+}
+
+async fn write(store: &mut dyn Store, partition: u32, records: Vec<wh_eventlog::Stored>, done: &mut Replayed) -> Result<(), Reaction> {
+    if records.is_empty() {
+        return Ok(());
+    }
+    done.records += records.len() as u64;
+    let batch = Batch { topic: RISK_SCORES.into(), partition, records: Arc::new(records), buried: BTreeSet::new() };
+    done.written += store.replay(batch).await?;
+    Ok(())
+}

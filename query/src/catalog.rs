@@ -1,0 +1,203 @@
+//! Catalog `wardhouse`: every schema, table and view of SQL, made once and never changed.
+//!
+//! What must stay true: nothing can be registered from SQL; the order of schemas and tables is that of the design.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, SchemaRef};
+use async_trait::async_trait;
+use datafusion::catalog::{CatalogProvider, SchemaProvider, TableProvider};
+use datafusion::common::Result;
+use wh_schemas::{arrow as tables, topics};
+
+use crate::cut::CutRule;
+use crate::log::scan::TopicScan;
+use crate::places::Stores;
+use crate::sqlite::connect::Store;
+use crate::sqlite::scan::SqliteScan;
+use crate::sqlite::tables::{self as sqlite_tables, Table};
+use crate::system::{SystemScan, What};
+use crate::table::{Relation, Scan};
+use crate::tantivy::scan::SearchScan;
+
+/// Name of the catalog.
+pub(crate) const CATALOG: &str = "wardhouse";
+/// The schema whose tables need no name before them.
+pub(crate) const DEFAULT_SCHEMA: &str = "ledger";
+
+/// A column, for completion and `\d`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ColumnInfo {
+    /// Its name.
+    pub name: String,
+    /// Its type as SQL calls it.
+    pub data_type: String,
+    /// Whether it may be NULL.
+    pub nullable: bool,
+}
+
+/// A table or view, for completion and `\d`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableInfo {
+    /// Its schema.
+    pub schema: String,
+    /// Its name.
+    pub name: String,
+    /// Its columns, in the order of `SELECT *`.
+    pub columns: Vec<ColumnInfo>,
+    /// One line on what it holds.
+    pub description: String,
+}
+
+/// Every relation over the given stores.
+pub(crate) fn relations(stores: &Arc<Stores>) -> Vec<Arc<Relation>> {
+    let mut relations = Vec::new();
+    let sqlite = [
+        ("ledger", &stores.ledger, sqlite_tables::ledger()),
+        ("documents", &stores.documents, sqlite_tables::documents()),
+        ("metrics", &stores.metrics, sqlite_tables::metrics()),
+        ("baselines", &stores.baselines, sqlite_tables::baselines()),
+    ];
+    for (schema, store, tables) in sqlite {
+        relations.extend(tables.into_iter().map(|table| of_sqlite(schema, store, table)));
+    }
+    relations.push(relation(
+        "search",
+        "alerts",
+        "the alerts as raised, for full text: WHERE match(message, 'refund AND night') ORDER BY score() DESC",
+        CutRule::BySeq,
+        Arc::new(SearchScan { index: Arc::clone(&stores.search), schema: tables::alerts() }),
+    ));
+    for topic in topics::ALL {
+        let cut = if topic.name == topics::RISK_SCORES { CutRule::ByOffset } else { CutRule::Latest };
+        let scan = TopicScan { store: Arc::clone(&stores.log), topic: topic.name, schema: tables::topic() };
+        let description = format!("the records of the topic {} (bytes that are not UTF-8 show as U+FFFD)", topic.name);
+        relations.push(relation("log", &topics::sql_name(topic.name), &description, cut, Arc::new(scan)));
+    }
+    for (name, description, what, schema) in [
+        ("freshness", "how far each store has come, and how many rows it is behind the scorer", What::Freshness, tables::freshness()),
+        ("stores", "where each role is kept and whether it answers", What::Stores, tables::stores()),
+    ] {
+        relations.push(relation("system", name, description, CutRule::Outside, Arc::new(SystemScan { stores: Arc::clone(stores), what, schema })));
+    }
+    relations
+}
+
+fn relation(schema_name: &'static str, name: &str, description: &str, cut: CutRule, scan: Arc<dyn Scan>) -> Arc<Relation> {
+    Arc::new(Relation { schema_name, name: name.to_owned(), description: description.to_owned(), cut, is_view: false, scan })
+}
+
+fn of_sqlite(schema_name: &'static str, store: &Arc<Store>, table: Table) -> Arc<Relation> {
+    Arc::new(Relation {
+        schema_name,
+        name: table.name.to_owned(),
+        description: table.description.to_owned(),
+        cut: table.cut,
+        is_view: table.is_view,
+        scan: Arc::new(SqliteScan { store: Arc::clone(store), table: Arc::new(table) }),
+    })
+}
+
+/// What users are told of the relations.
+pub(crate) fn described(relations: &[Arc<Relation>]) -> Vec<TableInfo> {
+    let columns = |schema: SchemaRef| {
+        let column = |field: &arrow::datatypes::FieldRef| ColumnInfo { name: field.name().clone(), data_type: type_name(field.data_type()), nullable: field.is_nullable() };
+        schema.fields().iter().map(column).collect::<Vec<_>>()
+    };
+    relations
+        .iter()
+        .map(|relation| TableInfo {
+            schema: relation.schema_name.to_owned(),
+            name: relation.name.clone(),
+            columns: columns(relation.scan.schema()),
+            description: relation.description.clone(),
+        })
+        .collect()
+}
+
+/// A type as SQL calls it.
+pub(crate) fn type_name(data_type: &DataType) -> String {
+    match data_type {
+        DataType::Utf8 => "text".to_owned(),
+        DataType::Int32 => "integer".to_owned(),
+        DataType::Int64 => "bigint".to_owned(),
+        DataType::Float64 => "double precision".to_owned(),
+        DataType::Boolean => "boolean".to_owned(),
+        DataType::Decimal128(precision, scale) => format!("decimal({precision},{scale})"),
+        DataType::Timestamp(_, Some(_)) => "timestamp with time zone".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+/// The catalog of these relations.
+#[derive(Debug)]
+pub(crate) struct Catalog {
+    schemas: Vec<(&'static str, Arc<Schema>)>,
+}
+
+impl Catalog {
+    pub(crate) fn new(relations: &[Arc<Relation>]) -> Catalog {
+        let mut schemas: Vec<(&'static str, Schema)> = Vec::new();
+        for relation in relations {
+            match schemas.iter_mut().find(|(name, _)| *name == relation.schema_name) {
+                Some((_, schema)) => schema.tables.push(Arc::clone(relation)),
+                None => schemas.push((relation.schema_name, Schema { tables: vec![Arc::clone(relation)] })),
+            }
+        }
+        Catalog { schemas: schemas.into_iter().map(|(name, schema)| (name, Arc::new(schema))).collect() }
+    }
+}
+
+impl CatalogProvider for Catalog {
+    fn schema_names(&self) -> Vec<String> {
+        self.schemas.iter().map(|(name, _)| (*name).to_owned()).collect()
+    }
+
+    fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
+        let found = self.schemas.iter().find(|(known, _)| *known == name)?;
+        Some(Arc::clone(&found.1) as Arc<dyn SchemaProvider>)
+    }
+}
+
+/// One schema of the catalog.
+#[derive(Debug)]
+pub(crate) struct Schema {
+    tables: Vec<Arc<Relation>>,
+}
+
+#[async_trait]
+impl SchemaProvider for Schema {
+    fn table_names(&self) -> Vec<String> {
+        self.tables.iter().map(|table| table.name.clone()).collect()
+    }
+
+    async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+        Ok(self.tables.iter().find(|table| table.name == name).map(|table| Arc::clone(table) as Arc<dyn TableProvider>))
+    }
+
+    fn table_exist(&self, name: &str) -> bool {
+        self.tables.iter().any(|table| table.name == name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::places::Places;
+
+    #[test]
+    fn the_catalog_holds_what_the_design_lists() {
+        let place = std::path::PathBuf::from("/nowhere");
+        let places = Places { ledger: place.clone(), documents: place.clone(), metrics: place.clone(), baselines: place.clone(), search: place.clone(), log: place };
+        let relations = relations(&Arc::new(Stores::new(places)));
+        let names: Vec<String> = relations.iter().map(|relation| relation.qualified_name()).collect();
+        for name in ["ledger.transactions", "ledger.user_risk_summary", "documents.explanations", "metrics.throughput", "baselines.users", "search.alerts", "log.risk_scores", "log.dead_letters", "system.freshness"] {
+            assert!(names.contains(&name.to_owned()), "{name}");
+        }
+        let catalog = Catalog::new(&relations);
+        assert_eq!(catalog.schema_names(), ["ledger", "documents", "metrics", "baselines", "search", "log", "system"]);
+        let described = described(&relations);
+        let amount = described[0].columns.iter().find(|column| column.name == "amount").unwrap();
+        assert_eq!((amount.data_type.as_str(), amount.nullable), ("decimal(15,2)", false));
+    }
+}

@@ -1,0 +1,41 @@
+//! How far each store has come, and how far behind the scorer that is.
+
+use super::Own;
+use crate::places::Stores;
+use crate::positions::{self, Position};
+
+/// The rows of `system.freshness`, by store, stream and partition.
+pub(super) fn rows(stores: &Stores) -> Vec<Vec<Own>> {
+    let scorer = positions::of_checkpoint(&stores.baselines).unwrap_or_default();
+    let published = [
+        ("ledger", positions::of_sqlite(&stores.ledger)),
+        ("documents", positions::of_sqlite(&stores.documents)),
+        ("metrics", positions::of_sqlite(&stores.metrics)),
+        ("search", positions::of_index(&stores.search)),
+    ];
+    let mut rows = Vec::new();
+    for (store, positions) in published {
+        for position in positions.unwrap_or_default() {
+            let reached = (position.stream == "scorer").then(|| scorer.get(&position.partition)).flatten();
+            // A sink may be ahead of the checkpoint: what is emitted is durable before it is checkpointed.
+            let lag = reached.map_or(Own::Null, |reached| Own::Int((reached - position.next_seq).max(0)));
+            rows.push(row(store, position, lag));
+        }
+    }
+    rows
+}
+
+fn row(store: &str, position: Position, lag: Own) -> Vec<Own> {
+    vec![
+        Own::Text(store.to_owned()),
+        Own::Text(position.stream),
+        Own::Int(position.partition),
+        Own::Int(position.next_seq),
+        Own::Int(position.updated_at),
+        Own::Int(position.stored),
+        Own::Int(position.duplicates),
+        Own::Int(position.dead_letters),
+        Own::Int(position.discarded),
+        lag,
+    ]
+}
