@@ -191,7 +191,17 @@ mod tests {
         let places = Places { ledger: place.clone(), documents: place.clone(), metrics: place.clone(), baselines: place.clone(), search: place.clone(), log: place };
         let relations = relations(&Arc::new(Stores::new(places)));
         let names: Vec<String> = relations.iter().map(|relation| relation.qualified_name()).collect();
-        for name in ["ledger.transactions", "ledger.user_risk_summary", "documents.explanations", "metrics.throughput", "baselines.users", "search.alerts", "log.risk_scores", "log.dead_letters", "system.freshness"] {
+        for name in [
+            "ledger.transactions",
+            "ledger.user_risk_summary",
+            "documents.explanations",
+            "metrics.throughput",
+            "baselines.users",
+            "search.alerts",
+            "log.risk_scores",
+            "log.dead_letters",
+            "system.freshness",
+        ] {
             assert!(names.contains(&name.to_owned()), "{name}");
         }
         let catalog = Catalog::new(&relations);

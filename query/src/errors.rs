@@ -5,8 +5,8 @@
 
 use std::fmt;
 
-use datafusion::common::{Column, DataFusionError, Diagnostic, SchemaError};
 use datafusion::common::utils::datafusion_strsim::levenshtein;
+use datafusion::common::{Column, DataFusionError, Diagnostic, SchemaError};
 use wh_schemas::arrow::SCORE_COLUMN;
 
 /// Why there is no answer, or why it ends early.
@@ -113,11 +113,6 @@ impl QueryError {
     /// A mistake of Wardhouse's own.
     pub(crate) fn internal(message: impl fmt::Display) -> QueryError {
         QueryError::Internal { message: message.to_string() }
-    }
-
-    /// A statement that makes no sense.
-    pub(crate) fn invalid(message: impl fmt::Display) -> QueryError {
-        QueryError::Invalid { message: message.to_string(), line: None, column: None, hint: None }
     }
 
     /// What a failure of DataFusion says, `tables` being the names that a table might have had.

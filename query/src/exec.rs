@@ -73,11 +73,6 @@ impl Sink {
         self.batch_rows
     }
 
-    /// How many rows are still wanted.
-    pub(crate) fn left(&self) -> usize {
-        self.left
-    }
-
     /// Calls `interrupt` when nobody wants rows any more. Returns `false` when that is so already.
     pub(crate) fn on_stop(&self, interrupt: impl Fn() + Send + Sync + 'static) -> bool {
         // Set once a scan; a second store of the same scan would be one too many.

@@ -225,7 +225,13 @@ fn exact(literal: &ScalarValue, column: &DataType) -> Option<Exact> {
     let whole = |value: i128| i64::try_from(value).ok().map(|value| Exact::Value(Value::Int(value)));
     match column {
         DataType::Utf8 => text_of(literal).map(|text| Exact::Value(Value::Text(text.to_owned()))),
-        DataType::Boolean => if let ScalarValue::Boolean(Some(value)) = literal { Some(Exact::Flag(*value)) } else { None },
+        DataType::Boolean => {
+            if let ScalarValue::Boolean(Some(value)) = literal {
+                Some(Exact::Flag(*value))
+            } else {
+                None
+            }
+        }
         DataType::Float64 => match literal {
             ScalarValue::Float64(Some(value)) if value.is_finite() && !(*value == 0.0 && value.is_sign_negative()) => Some(Exact::Value(Value::Float(*value))),
             _ => None,

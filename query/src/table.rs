@@ -68,9 +68,6 @@ pub(crate) trait Scan: Debug + Send + Sync {
     /// Every column.
     fn schema(&self) -> SchemaRef;
 
-    /// The store's role in SQL.
-    fn role(&self) -> &'static str;
-
     /// How well the store answers `predicate`; an error where it can never be answered.
     fn support(&self, predicate: &Predicate) -> Result<Support, QueryError>;
 

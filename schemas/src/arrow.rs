@@ -138,15 +138,7 @@ pub fn user_profiles() -> SchemaRef {
 /// `ledger.audit_log`: what stages and operators did.
 #[must_use]
 pub fn audit_log() -> SchemaRef {
-    schema(vec![
-        text("event_id"),
-        text("event_type"),
-        text("source"),
-        text("principal"),
-        text("severity"),
-        text("data"),
-        required("timestamp", instant()),
-    ])
+    schema(vec![text("event_id"), text("event_type"), text("source"), text("principal"), text("severity"), text("data"), required("timestamp", instant())])
 }
 
 /// `ledger.transaction_patterns`: patterns over several transactions.
@@ -168,13 +160,7 @@ pub fn transaction_patterns() -> SchemaRef {
 /// `ledger.system_metrics`: what stages measured of themselves.
 #[must_use]
 pub fn system_metrics() -> SchemaRef {
-    schema(vec![
-        text("name"),
-        required("value", DataType::Float64),
-        text("unit"),
-        text("labels"),
-        required("timestamp", instant()),
-    ])
+    schema(vec![text("name"), required("value", DataType::Float64), text("unit"), text("labels"), required("timestamp", instant())])
 }
 
 /// `ledger.transaction_summary`: transactions by hour, department and type.
@@ -209,14 +195,7 @@ pub fn user_risk_summary() -> SchemaRef {
 /// `documents.transaction_metadata`: the metadata as it came, one document a transaction.
 #[must_use]
 pub fn transaction_metadata() -> SchemaRef {
-    schema(vec![
-        text("transaction_id"),
-        text("user_id"),
-        required("timestamp", instant()),
-        int32("partition"),
-        int64("seq"),
-        text("metadata"),
-    ])
+    schema(vec![text("transaction_id"), text("user_id"), required("timestamp", instant()), int32("partition"), int64("seq"), text("metadata")])
 }
 
 /// `documents.explanations`: the full explanation of each score.
@@ -299,14 +278,7 @@ pub fn alerts() -> SchemaRef {
 /// `log.<topic>`: the records of one topic. Bytes that are not UTF-8 show as U+FFFD.
 #[must_use]
 pub fn topic() -> SchemaRef {
-    schema(vec![
-        int32("partition"),
-        int64("offset"),
-        required("append_time", instant()),
-        optional("key", DataType::Utf8),
-        text("value"),
-        text("headers"),
-    ])
+    schema(vec![int32("partition"), int64("offset"), required("append_time", instant()), optional("key", DataType::Utf8), text("value"), text("headers")])
 }
 
 /// `system.freshness`: how far each store has come. `lag_rows` is NULL where no checkpoint says how far the scorer is.

@@ -32,10 +32,6 @@ impl Scan for TopicScan {
         Arc::clone(&self.schema)
     }
 
-    fn role(&self) -> &'static str {
-        "log"
-    }
-
     fn support(&self, predicate: &Predicate) -> Result<Support, QueryError> {
         Ok(dialect::support(predicate))
     }
@@ -152,8 +148,7 @@ impl Out<'_> {
         let mut rows = statement.query(params![of.topic_id, of.partition, first, last, times.first, times.last]).map_err(failed)?;
         loop {
             let Some(row) = rows.next().map_err(failed)? else { return Ok(true) };
-            let (base, records, append_time): (i64, i64, i64) =
-                (row.get(0).map_err(failed)?, row.get(1).map_err(failed)?, row.get(2).map_err(failed)?);
+            let (base, records, append_time): (i64, i64, i64) = (row.get(0).map_err(failed)?, row.get(1).map_err(failed)?, row.get(2).map_err(failed)?);
             let stored = if decoded {
                 let data = row.get_ref(3).map_err(failed)?.as_blob().map_err(|error| self.damaged(&error))?;
                 let base = u64::try_from(base).map_err(|error| self.damaged(&error))?;

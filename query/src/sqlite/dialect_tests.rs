@@ -44,10 +44,7 @@ fn rows_are_counted_where_no_column_is_wanted() {
     let table = transactions();
     assert_eq!(select(&table, &request(&table, &[], Vec::new()), &[], None).unwrap().shown(), "SELECT count(*) FROM transactions");
     let asked = Request { limit: Some(5), ..request(&table, &[], vec![compare(&table, "risk_score", Op::Gt, Value::Int(1))]) };
-    assert_eq!(
-        select(&table, &asked, &[], None).unwrap().shown(),
-        "SELECT count(*) FROM (SELECT 1 FROM transactions WHERE risk_score > ?1 LIMIT ?2) [?1=1, ?2=5]"
-    );
+    assert_eq!(select(&table, &asked, &[], None).unwrap().shown(), "SELECT count(*) FROM (SELECT 1 FROM transactions WHERE risk_score > ?1 LIMIT ?2) [?1=1, ?2=5]");
 }
 
 #[test]
@@ -89,11 +86,7 @@ fn a_fixed_partition_becomes_a_range_of_keys() {
     );
     assert_eq!(
         text(&table, Predicate::Or(vec![range, compare(&table, "partition", Op::Eq, Value::Int(-3))])),
-        format!(
-            "((partition = ?1 AND seq > ?2 AND seq <= ?3 AND pos >= ?4 AND pos < ?5) OR partition = ?6) [?1=1, ?2=9, ?3=20, ?4={}, ?5={}, ?6=-3]",
-            base + 10,
-            base + 21
-        )
+        format!("((partition = ?1 AND seq > ?2 AND seq <= ?3 AND pos >= ?4 AND pos < ?5) OR partition = ?6) [?1=1, ?2=9, ?3=20, ?4={}, ?5={}, ?6=-3]", base + 10, base + 21)
     );
 }
 

@@ -36,10 +36,6 @@ impl Scan for SqliteScan {
         Arc::clone(&self.table.schema)
     }
 
-    fn role(&self) -> &'static str {
-        self.store.role()
-    }
-
     fn support(&self, predicate: &Predicate) -> Result<Support, QueryError> {
         Ok(dialect::support(&self.table, predicate))
     }

@@ -3,8 +3,8 @@
 //! What must stay true: a column that is not named in `computed` is stored under its own name and as its Arrow type says
 //! (times in microseconds, money in cents, booleans as 0 and 1); what is computed is the same expression wherever it stands.
 
-use arrow::datatypes::SchemaRef;
-use wh_schemas::arrow;
+use ::arrow::datatypes::SchemaRef;
+use wh_schemas::arrow as shapes;
 
 use crate::cut::CutRule;
 
@@ -93,7 +93,7 @@ pub(crate) fn ledger() -> Vec<Table> {
         sorted: &["timestamp"],
         size: Size::Dense,
         cut: CutRule::BySeq,
-        ..Table::new("transactions", arrow::transactions(), "every scored transaction with its score and its five dimensions")
+        ..Table::new("transactions", shapes::transactions(), "every scored transaction with its score and its five dimensions")
     };
     let alerts = Table {
         keyed: true,
@@ -101,13 +101,13 @@ pub(crate) fn ledger() -> Vec<Table> {
         sorted: &["created_at"],
         size: Size::OneIn(20),
         cut: CutRule::BySeqButStatus,
-        ..Table::new("risk_alerts", arrow::risk_alerts(), "one row an alert (score 70 and more), with its present status")
+        ..Table::new("risk_alerts", shapes::risk_alerts(), "one row an alert (score 70 and more), with its present status")
     };
     let high = Table {
         name: "high_risk_transactions",
         from: "high_risk_transactions",
         description: "the transactions that scored 70 and more",
-        schema: arrow::high_risk_transactions(),
+        schema: shapes::high_risk_transactions(),
         size: Size::OneIn(20),
         is_view: true,
         ..transactions.clone()
@@ -116,7 +116,7 @@ pub(crate) fn ledger() -> Vec<Table> {
         name: "recent_alerts",
         from: "recent_alerts",
         description: "the alerts of the last 24 hours, by the clock of this machine",
-        schema: arrow::recent_alerts(),
+        schema: shapes::recent_alerts(),
         is_view: true,
         ..alerts.clone()
     };
@@ -125,29 +125,12 @@ pub(crate) fn ledger() -> Vec<Table> {
         alerts,
         high,
         recent,
-        Table {
-            unique: &["user_id"],
-            sorted: &["user_id"],
-            ..Table::new("user_profiles", arrow::user_profiles(), "one row a user: totals, usual departments and hours, alerts")
-        },
-        Table {
-            unique: &["event_id"],
-            sorted: &["timestamp"],
-            cut: CutRule::Outside,
-            ..Table::new("audit_log", arrow::audit_log(), "what stages and operators did")
-        },
-        Table { unique: &["pattern_id"], ..Table::new("transaction_patterns", arrow::transaction_patterns(), "patterns over several transactions") },
-        Table { cut: CutRule::Outside, ..Table::new("system_metrics", arrow::system_metrics(), "what the stages measured of themselves") },
-        Table {
-            is_view: true,
-            size: Size::Unknown,
-            ..Table::new("transaction_summary", arrow::transaction_summary(), "transactions by hour, department and type")
-        },
-        Table {
-            unique: &["user_id"],
-            is_view: true,
-            ..Table::new("user_risk_summary", arrow::user_risk_summary(), "alerts and mean score by user")
-        },
+        Table { unique: &["user_id"], sorted: &["user_id"], ..Table::new("user_profiles", shapes::user_profiles(), "one row a user: totals, usual departments and hours, alerts") },
+        Table { unique: &["event_id"], sorted: &["timestamp"], cut: CutRule::Outside, ..Table::new("audit_log", shapes::audit_log(), "what stages and operators did") },
+        Table { unique: &["pattern_id"], ..Table::new("transaction_patterns", shapes::transaction_patterns(), "patterns over several transactions") },
+        Table { cut: CutRule::Outside, ..Table::new("system_metrics", shapes::system_metrics(), "what the stages measured of themselves") },
+        Table { is_view: true, size: Size::Unknown, ..Table::new("transaction_summary", shapes::transaction_summary(), "transactions by hour, department and type") },
+        Table { unique: &["user_id"], is_view: true, ..Table::new("user_risk_summary", shapes::user_risk_summary(), "alerts and mean score by user") },
     ]
 }
 
@@ -161,12 +144,12 @@ pub(crate) fn documents() -> Vec<Table> {
         unique: &["transaction_id"],
         size: Size::Dense,
         cut: CutRule::BySeq,
-        ..Table::new("transaction_metadata", arrow::transaction_metadata(), "the metadata of each transaction as it came (JSON: metadata->>'ip')")
+        ..Table::new("transaction_metadata", shapes::transaction_metadata(), "the metadata of each transaction as it came (JSON: metadata->>'ip')")
     };
     let explanations = Table {
         name: "explanations",
         description: "why each transaction got its score: dimensions, reasons with evidence, alerts (JSON)",
-        schema: arrow::explanations(),
+        schema: shapes::explanations(),
         computed: &[
             ("risk_score", "CAST(json_extract(explanation, '$.risk_score') AS INTEGER)"),
             ("risk_level", "CAST(json_extract(explanation, '$.risk_level') AS TEXT)"),
@@ -184,15 +167,12 @@ pub(crate) fn documents() -> Vec<Table> {
 
 /// The one table of the metrics.
 pub(crate) fn metrics() -> Vec<Table> {
-    vec![Table { sorted: &["time"], ..Table::new("throughput", arrow::throughput(), "counts and sums by second, department, type and level") }]
+    vec![Table { sorted: &["time"], ..Table::new("throughput", shapes::throughput(), "counts and sums by second, department, type and level") }]
 }
 
 /// What SQL sees of the baselines.
 pub(crate) fn baselines() -> Vec<Table> {
-    vec![Table {
-        unique: &["user_id"],
-        ..Table::new("users", arrow::users(), "what the scorer has learnt of each user, as of its last checkpoint")
-    }]
+    vec![Table { unique: &["user_id"], ..Table::new("users", shapes::users(), "what the scorer has learnt of each user, as of its last checkpoint") }]
 }
 
 #[cfg(test)]

@@ -47,10 +47,6 @@ impl Scan for SystemScan {
         Arc::clone(&self.schema)
     }
 
-    fn role(&self) -> &'static str {
-        "system"
-    }
-
     fn support(&self, _predicate: &Predicate) -> Result<Support, QueryError> {
         Ok(Support::No)
     }

@@ -53,6 +53,12 @@ pub(crate) fn kind(schema: &Schema, index: usize) -> Kind {
 /// How well the index answers a predicate; an error for a `match` that it can never answer.
 pub(crate) fn support(schema: &Schema, predicate: &Predicate) -> Result<Support, QueryError> {
     let whole = |value: &Value| matches!(value, Value::Text(text) if text.len() < MAX_TERM);
+    // A text has all the words of the text that it equals; that it has no others is checked above.
+    if let Predicate::Compare { column, op: Op::Eq, value: Value::Text(text) } = predicate
+        && kind(schema, *column) == Kind::Analysed
+    {
+        return Ok(if text.len() <= MAX_QUERY { Support::Inexact } else { Support::No });
+    }
     let exact = match predicate {
         Predicate::Compare { column, op, value } => match kind(schema, *column) {
             Kind::Number => matches!(value, Value::Int(_)),
@@ -183,12 +189,25 @@ impl Build<'_> {
         }
     }
 
+    /// The documents whose analysed text has every word of `text`.
+    fn words(&self, column: usize, text: &str) -> Result<Box<dyn Query>, QueryError> {
+        let field = self.field(column)?;
+        let mut analyzer = self.index.tokenizer_for_field(field).map_err(QueryError::internal)?;
+        let mut words: Vec<Box<dyn Query>> = Vec::new();
+        let mut stream = analyzer.token_stream(text);
+        while stream.advance() {
+            words.push(Box::new(TermQuery::new(Term::from_field_text(field, &stream.token().text), IndexRecordOption::Basic)));
+        }
+        if words.is_empty() { Ok(Box::new(AllQuery)) } else { Ok(Box::new(BooleanQuery::intersection(words))) }
+    }
+
     fn all(&self, predicates: &[Predicate]) -> Result<Vec<Box<dyn Query>>, QueryError> {
         predicates.iter().map(|predicate| self.query(predicate)).collect()
     }
 
     fn query(&self, predicate: &Predicate) -> Result<Box<dyn Query>, QueryError> {
         Ok(match predicate {
+            Predicate::Compare { column, value: Value::Text(text), .. } if kind(self.schema, *column) == Kind::Analysed => unscored(self.words(*column, text)?),
             Predicate::Compare { column, op, value } => {
                 let term = self.term(*column, value)?;
                 match op {
@@ -314,7 +333,9 @@ mod tests {
         assert_eq!(told(&compare("created_at", Op::Lt, Value::Int(7))), Support::Exact);
         assert_eq!(told(&compare("user_id", Op::Eq, Value::Text("u".into()))), Support::Exact);
         assert_eq!(told(&compare("user_id", Op::Lt, Value::Text("u".into()))), Support::No);
-        assert_eq!(told(&compare("title", Op::Eq, Value::Text("u".into()))), Support::No);
+        assert_eq!(told(&compare("title", Op::Eq, Value::Text("u".into()))), Support::Inexact);
+        assert_eq!(told(&compare("title", Op::Eq, Value::Text("u".into())).negated()), Support::No);
+        assert_eq!(told(&compare("title", Op::Gt, Value::Text("u".into()))), Support::No);
         assert_eq!(told(&compare("_score", Op::Gt, Value::Float(1.0))), Support::No);
         assert_eq!(told(&Predicate::Match { column: column("message"), query: "x".into() }), Support::Exact);
         assert!(support(&schema, &Predicate::Match { column: column("user_id"), query: "x".into() }).is_err());

@@ -36,10 +36,6 @@ impl Scan for SearchScan {
         Arc::clone(&self.schema)
     }
 
-    fn role(&self) -> &'static str {
-        "search"
-    }
-
     fn support(&self, predicate: &Predicate) -> Result<Support, QueryError> {
         dialect::support(&self.schema, predicate)
     }

@@ -63,11 +63,7 @@ pub fn alert_schema() -> Schema {
 
 /// Teaches an opened index the analyser [`ANALYZER`]: words of letters and digits, lower-cased, accents folded, Porter 2 stems.
 pub fn register_analyzer(index: &Index) {
-    let analyzer = TextAnalyzer::builder(SimpleTokenizer::default())
-        .filter(LowerCaser)
-        .filter(AsciiFoldingFilter)
-        .filter(Stemmer::new(Language::English))
-        .build();
+    let analyzer = TextAnalyzer::builder(SimpleTokenizer::default()).filter(LowerCaser).filter(AsciiFoldingFilter).filter(Stemmer::new(Language::English)).build();
     index.tokenizers().register(ANALYZER, analyzer);
 }
 
