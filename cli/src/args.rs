@@ -66,13 +66,18 @@ pub(crate) enum Command {
         json: bool,
     },
     /// Ask all stores in SQL: one statement, or a shell without one.
-    #[command(after_help = "Example: wardhouse sql \"SELECT user_id, count(*) FROM risk_alerts GROUP BY 1 ORDER BY 2 DESC LIMIT 5\"\n         wardhouse sql --format csv \"SELECT * FROM transactions\" > all.csv\n         wardhouse sql --format parquet --output all.parquet \"SELECT * FROM transactions\"")]
+    #[command(
+        after_help = "Example: wardhouse sql \"SELECT user_id, count(*) FROM risk_alerts GROUP BY 1 ORDER BY 2 DESC LIMIT 5\"\n         wardhouse sql --format csv \"SELECT * FROM transactions\" > all.csv\n         wardhouse sql --format parquet --output all.parquet \"SELECT * FROM transactions\""
+    )]
     Sql(SqlArgs),
     /// Write what was recorded into a store again; changes nothing where it is there already.
     #[command(after_help = "Example: wardhouse replay --store documents --partition 0 --from 1000 --to 2000")]
     Replay(ReplayArgs),
     /// List, show or send again the records that a stage could not take.
-    #[command(subcommand, after_help = "Example: wardhouse dead-letters list --class amount\n         wardhouse dead-letters show 0/17\n         wardhouse dead-letters retry 0/17")]
+    #[command(
+        subcommand,
+        after_help = "Example: wardhouse dead-letters list --class amount\n         wardhouse dead-letters show 0/17\n         wardhouse dead-letters retry 0/17"
+    )]
     DeadLetters(DeadLetters),
     /// Check or show the settings in force.
     #[command(subcommand, after_help = "Example: wardhouse config check --config my.toml")]

@@ -232,7 +232,8 @@ pub(crate) fn load(file: Option<&Path>, data: Option<&Path>) -> Result<Settings,
     match file {
         Some(path) if !path.is_file() => return Err(vec![format!("there is no settings file {}: check --config", path.display())]),
         Some(path) => figment = figment.merge(Toml::file_exact(path)),
-        None => figment = figment.merge(Toml::file_exact(DEFAULT_FILE)),
+        None if Path::new(DEFAULT_FILE).is_file() => figment = figment.merge(Toml::file_exact(DEFAULT_FILE)),
+        None => {}
     }
     figment = figment.merge(Env::prefixed("WARDHOUSE_").filter(|key| key.as_str().contains("__")).split("__"));
     let raw: Raw = figment.extract().map_err(|errors| errors.into_iter().map(|e| sentence(&e)).collect::<Vec<_>>())?;
@@ -320,7 +321,8 @@ impl Settings {
         let narrow = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
         let mut path = paths.into_iter();
         let mut next = || path.next().unwrap_or_default();
-        let ruleset = wh_scorer::engine::Ruleset { zone, limits: raw.scorer.limits.clone(), metadata_keys: raw.scorer.metadata_keys.clone(), ..wh_scorer::engine::Ruleset::default() };
+        let ruleset =
+            wh_scorer::engine::Ruleset { zone, limits: raw.scorer.limits.clone(), metadata_keys: raw.scorer.metadata_keys.clone(), ..wh_scorer::engine::Ruleset::default() };
         Ok(Settings {
             log: next(),
             ledger: next(),

@@ -3,9 +3,9 @@
 use serde::Serialize;
 use wh_eventlog::{Bounds, Reader};
 use wh_ingest::intake;
-use wh_scorer::stage;
 use wh_schemas::Reaction;
 use wh_schemas::topics::{ACCEPTED_TRANSACTIONS, DEAD_LETTERS, HOSPITAL_TRANSACTIONS, RISK_ALERTS, RISK_SCORES};
+use wh_scorer::stage;
 use wh_sinks::delivery::StorePosition;
 
 /// What became of the records that one stage has read.
@@ -88,12 +88,7 @@ pub async fn status(log: &dyn Reader, scorer: &[ScorerPartition], sinks: &[(&str
         accepted += counts.accepted;
         dead += counts.dead_letters;
     }
-    let intake = StageStatus {
-        stage: intake::GROUP.to_owned(),
-        input: sources.iter().map(|b| b.end).sum(),
-        settled,
-        parts: vec![("accepted", accepted), ("dead-lettered", dead)],
-    };
+    let intake = StageStatus { stage: intake::GROUP.to_owned(), input: sources.iter().map(|b| b.end).sum(), settled, parts: vec![("accepted", accepted), ("dead-lettered", dead)] };
     let sum = |part: fn(&wh_scorer::partition::Counts) -> u64| scorer.iter().map(|p| part(&p.counts)).sum::<u64>();
     let scorer_status = StageStatus {
         stage: stage::GROUP.to_owned(),

@@ -23,7 +23,9 @@ pub struct Context<'a> {
 
 /// The record of a transaction that was not scored yet.
 fn unscored<'a>(transaction: AcceptedTransaction<'a>, context: &Context<'a>) -> ScoreRecord<'a> {
-    let AcceptedTransaction { transaction_id, timestamp, user_id, account_id, department, transaction_type, amount, description, counterparty_account, metadata, content_hash, .. } = transaction;
+    let AcceptedTransaction {
+        transaction_id, timestamp, user_id, account_id, department, transaction_type, amount, description, counterparty_account, metadata, content_hash, ..
+    } = transaction;
     ScoreRecord {
         schema_version: SCHEMA_VERSION,
         transaction_id,

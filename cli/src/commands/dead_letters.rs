@@ -28,7 +28,13 @@ pub(crate) fn run(settings: &Settings, command: DeadLetters) -> Result<(), Failu
                     println!("{}", as_json(found));
                 } else {
                     let stage = found.letter.store.as_ref().map_or_else(|| found.letter.stage.clone(), |store| format!("{}/{store}", found.letter.stage));
-                    println!("{:>8}  {}  {stage}  {}  {}", format!("{}/{}", found.partition, found.offset), wh_schemas::Micros(found.record.append_time), found.letter.origin, found.letter.error_message);
+                    println!(
+                        "{:>8}  {}  {stage}  {}  {}",
+                        format!("{}/{}", found.partition, found.offset),
+                        wh_schemas::Micros(found.record.append_time),
+                        found.letter.origin,
+                        found.letter.error_message
+                    );
                 }
             }
             if !json {

@@ -13,7 +13,8 @@ use crate::settings::Settings;
 use crate::{pipeline, world};
 
 pub(crate) fn run(settings: &Settings, args: &GenerateArgs) -> Result<(), Failure> {
-    let start = Micros::parse(&args.start, settings.zone).ok_or_else(|| Failure::Settings(vec![format!("--start {:?}: expected a time such as 2026-01-01T00:00:00Z", args.start)]))?;
+    let start =
+        Micros::parse(&args.start, settings.zone).ok_or_else(|| Failure::Settings(vec![format!("--start {:?}: expected a time such as 2026-01-01T00:00:00Z", args.start)]))?;
     if args.days == 0 || args.users == 0 {
         return Err(Failure::Settings(vec!["--days and --users: expected at least 1".to_owned()]));
     }

@@ -34,7 +34,9 @@ pub(crate) fn run(settings: &Settings, args: &ReplayArgs) -> Result<(), Failure>
         // The store has one writer: its sink must not run meanwhile.
         let _holder = Holder::take(&settings.log, name)?;
         let mut store = pipeline::open_store(settings, role)?;
-        let bar = ProgressBar::new(0).with_style(ProgressStyle::with_template("{prefix:>10} {wide_bar} {pos}/{len} {per_sec}").unwrap_or_else(|_| ProgressStyle::default_bar())).with_prefix(name);
+        let bar = ProgressBar::new(0)
+            .with_style(ProgressStyle::with_template("{prefix:>10} {wide_bar} {pos}/{len} {per_sec}").unwrap_or_else(|_| ProgressStyle::default_bar()))
+            .with_prefix(name);
         let mut progress = |done, whole| {
             bar.set_length(whole);
             bar.set_position(done);

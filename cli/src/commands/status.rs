@@ -12,10 +12,8 @@ use crate::settings::Settings;
 /// How the pipeline on this data folder stands.
 pub(crate) fn read(settings: &Settings, runtime: &tokio::runtime::Runtime) -> Result<Status, Failure> {
     let log = wh_eventlog::embedded::open_reader(&settings.log)?;
-    let scorer: Vec<ScorerPartition> = wh_scorer::state::sqlite::read_partitions(&settings.baselines)?
-        .into_iter()
-        .map(|(next_offset, record)| ScorerPartition { next_offset, counts: record.counts })
-        .collect();
+    let scorer: Vec<ScorerPartition> =
+        wh_scorer::state::sqlite::read_partitions(&settings.baselines)?.into_iter().map(|(next_offset, record)| ScorerPartition { next_offset, counts: record.counts }).collect();
     let sinks = [
         ("ledger", sqlite::file::read_positions(&settings.ledger, &layout::LEDGER, "scorer")?),
         ("documents", sqlite::file::read_positions(&settings.documents, &layout::DOCUMENTS, "scorer")?),

@@ -6,7 +6,6 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use wh_eventlog::Reader;
 use wh_schemas::event::SystemEvent;
 use wh_schemas::topics::RISK_ALERTS;
 use wh_schemas::{Alert, Reaction, Severity};

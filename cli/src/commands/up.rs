@@ -147,7 +147,8 @@ async fn feed_and_watch(
                 let elapsed = started.elapsed().as_secs_f64();
                 #[expect(clippy::cast_precision_loss, reason = "a number of records")]
                 let rate = records as f64 / elapsed;
-                ticker.say(&format!("{records} transactions are in all five stores after {elapsed:.1} s ({rate:.0} a second; the last stage ended {seconds:.1} s after the input)"));
+                ticker
+                    .say(&format!("{records} transactions are in all five stores after {elapsed:.1} s ({rate:.0} a second; the last stage ended {seconds:.1} s after the input)"));
             }
         }
     }

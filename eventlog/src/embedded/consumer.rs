@@ -48,10 +48,7 @@ impl EmbeddedConsumer {
         appended: watch::Receiver<u64>,
         fetch_bytes: usize,
     ) -> EmbeddedConsumer {
-        let owned = partitions
-            .iter()
-            .map(|a| Owned { topic: a.topic.clone(), partition: a.partition, position: a.committed.as_ref().map_or(0, |c| c.0), paused: false })
-            .collect();
+        let owned = partitions.iter().map(|a| Owned { topic: a.topic.clone(), partition: a.partition, position: a.committed.as_ref().map_or(0, |c| c.0), paused: false }).collect();
         EmbeddedConsumer { _holder: holder, group: group.to_owned(), epoch, announced: Some(partitions), owned, next: 0, reads, commands, appended, fetch_bytes }
     }
 

@@ -123,9 +123,8 @@ impl Reader for Reads {
     async fn committed(&self, group: &str, topic: &str) -> Result<Vec<(u32, Offset, String)>, Reaction> {
         let (group, topic) = (group.to_owned(), topic.to_owned());
         self.run(move |connection| {
-            let mut statement = connection.prepare_cached(
-                "SELECT partition, next_offset, metadata FROM group_offsets JOIN topics USING (topic_id) WHERE group_name = ?1 AND name = ?2 ORDER BY partition",
-            )?;
+            let mut statement = connection
+                .prepare_cached("SELECT partition, next_offset, metadata FROM group_offsets JOIN topics USING (topic_id) WHERE group_name = ?1 AND name = ?2 ORDER BY partition")?;
             let rows = statement.query_map([&group, &topic], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
             Ok(rows.collect::<Result<_, _>>()?)
         })

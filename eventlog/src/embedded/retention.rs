@@ -42,7 +42,8 @@ fn remove_head(transaction: &Transaction<'_>, topic_id: i64, partition: u32, bef
     let settled: i64 = transaction
         .prepare_cached("SELECT coalesce(min(next_offset), 9223372036854775807) FROM group_offsets WHERE topic_id = ?1 AND partition = ?2")?
         .query_row(params![topic_id, partition], |row| row.get(0))?;
-    let mut statement = transaction.prepare_cached("SELECT base_offset, records, append_time, length(data) FROM batches WHERE topic_id = ?1 AND partition = ?2 ORDER BY base_offset")?;
+    let mut statement =
+        transaction.prepare_cached("SELECT base_offset, records, append_time, length(data) FROM batches WHERE topic_id = ?1 AND partition = ?2 ORDER BY base_offset")?;
     let mut rows = statement.query(params![topic_id, partition])?;
     let (mut end, mut records, mut freed) = (None, 0_u64, 0_i64);
     while let Some(row) = rows.next()? {

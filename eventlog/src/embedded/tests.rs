@@ -84,7 +84,14 @@ async fn nothing_unsettled_is_removed_and_a_full_log_pushes_sources_back() {
     consumer.poll(Duration::ZERO).await.unwrap();
     let noise = |i: u64| {
         let mut x = i.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-        let value: Vec<u8> = (0..8_000).map(|_| { x ^= x << 13; x ^= x >> 7; x ^= x << 17; x.to_le_bytes()[0] }).collect();
+        let value: Vec<u8> = (0..8_000)
+            .map(|_| {
+                x ^= x << 13;
+                x ^= x >> 7;
+                x ^= x << 17;
+                x.to_le_bytes()[0]
+            })
+            .collect();
         vec![Record::new("k", value)]
     };
     let mut written = 0;

@@ -83,7 +83,8 @@ impl Writer {
         let mut commands = commands.into_iter();
         let outcome = (|| {
             let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(|e| told(&e))?;
-            let mut size: i64 = transaction.prepare_cached("SELECT coalesce(sum(bytes), 0) FROM partitions").and_then(|mut s| s.query_row([], |r| r.get(0))).map_err(|e| told(&e))?;
+            let mut size: i64 =
+                transaction.prepare_cached("SELECT coalesce(sum(bytes), 0) FROM partitions").and_then(|mut s| s.query_row([], |r| r.get(0))).map_err(|e| told(&e))?;
             for command in commands.by_ref() {
                 run(&transaction, command, &self.settings, &mut size, answers).map_err(|e| told(&e))?;
             }
@@ -144,7 +145,15 @@ fn run(transaction: &Transaction<'_>, command: Command, settings: &Settings, siz
     Ok(())
 }
 
-fn produce(transaction: &Transaction<'_>, topic: &str, partition: u32, records: u64, data: &[u8], settings: &Settings, size: &mut i64) -> rusqlite::Result<Result<Offset, Reaction>> {
+fn produce(
+    transaction: &Transaction<'_>,
+    topic: &str,
+    partition: u32,
+    records: u64,
+    data: &[u8],
+    settings: &Settings,
+    size: &mut i64,
+) -> rusqlite::Result<Result<Offset, Reaction>> {
     let found: Option<(i64, u64)> = transaction
         .prepare_cached("SELECT p.topic_id, p.next_offset FROM topics t JOIN partitions p USING (topic_id) WHERE t.name = ?1 AND p.partition = ?2")?
         .query_row(params![topic, partition], |row| Ok((row.get(0)?, row.get(1)?)))
@@ -167,9 +176,14 @@ fn produce(transaction: &Transaction<'_>, topic: &str, partition: u32, records: 
             }));
         }
     }
-    transaction
-        .prepare_cached("INSERT INTO batches (topic_id, partition, base_offset, records, append_time, data) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
-        .execute(params![topic_id, partition, offset, records, clock::now().0, data])?;
+    transaction.prepare_cached("INSERT INTO batches (topic_id, partition, base_offset, records, append_time, data) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?.execute(params![
+        topic_id,
+        partition,
+        offset,
+        records,
+        clock::now().0,
+        data
+    ])?;
     transaction
         .prepare_cached("UPDATE partitions SET next_offset = next_offset + ?3, bytes = bytes + ?4 WHERE topic_id = ?1 AND partition = ?2")?
         .execute(params![topic_id, partition, records, bytes])?;
@@ -199,7 +213,8 @@ fn join(transaction: &Transaction<'_>, group: &str, names: &[String]) -> rusqlit
     let epoch = transaction.query_row("SELECT epoch FROM group_epochs WHERE group_name = ?1", [group], |row| row.get(0))?;
     let mut partitions = Vec::new();
     for name in names {
-        let found: Option<(i64, u32)> = transaction.query_row("SELECT topic_id, partitions FROM topics WHERE name = ?1", [name], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+        let found: Option<(i64, u32)> =
+            transaction.query_row("SELECT topic_id, partitions FROM topics WHERE name = ?1", [name], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
         let Some((topic_id, count)) = found else {
             return Ok(Err(Reaction::fatal(format!("the log has no topic {name}"))));
         };

@@ -55,7 +55,17 @@ impl Hours {
         let weekend = at >= 120;
         // Other days say little of a weekend, and the other way round.
         let own = if weekend { near } else { 0.5 * near + 0.5 * days * 1.4 };
-        let share = |hour: usize| if hour >= 120 { 0.45 } else if (8..18).contains(&(hour % 24)) { 2.2 } else if (6..22).contains(&(hour % 24)) { 0.8 } else { 0.35 };
+        let share = |hour: usize| {
+            if hour >= 120 {
+                0.45
+            } else if (8..18).contains(&(hour % 24)) {
+                2.2
+            } else if (6..22).contains(&(hour % 24)) {
+                0.8
+            } else {
+                0.35
+            }
+        };
         let total = f64::from(self.sum);
         let even = total / 168.0;
         let weight = total / (total + PRIOR_WEIGHT);

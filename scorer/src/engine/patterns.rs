@@ -103,7 +103,9 @@ pub(super) fn by_user(observation: &Observation<'_>, user: &mut UserState, hour:
     }
 
     // Several amounts just below a limit to one counterparty within three days.
-    if is_below_limit(observation, ruleset) && let Some(counterparty) = observation.counterparty {
+    if is_below_limit(observation, ruleset)
+        && let Some(counterparty) = observation.counterparty
+    {
         let below = user.recent.within(observation, 3 * DAY).filter(|e| e.below_limit && e.counterparty == counterparty).count();
         let habitual = user.counterparties.count(counterparty) > 12;
         if below >= 2 && !habitual && deviation.z > 0.7 {
@@ -132,13 +134,19 @@ pub(super) fn by_user(observation: &Observation<'_>, user: &mut UserState, hour:
             saturate(proposed, "pattern_off_hours", &[Dimension::Time, Dimension::Frequency, Dimension::Behavior], &|| {
                 format!("confirmed pattern: {run} events within 2 hours at a time of the week at which this user is hardly ever seen")
             });
-            proposed.add("pattern_off_hours", Dimension::Amount, 2.0 * (deviation.z + 1.0), || format!("the amounts of the run: this one lies {:.1} scales from the usual", deviation.z));
+            proposed.add("pattern_off_hours", Dimension::Amount, 2.0 * (deviation.z + 1.0), || {
+                format!("the amounts of the run: this one lies {:.1} scales from the usual", deviation.z)
+            });
         }
     }
 
     // The same amount to the same counterparty again within a day, to the cent, where this user does not repeat amounts.
     if let Some(counterparty) = observation.counterparty {
-        let again = user.recent.within(observation, DAY).filter(|e| e.cents == observation.amount.0 && e.counterparty == counterparty && e.transaction_type == observation.transaction_type).count();
+        let again = user
+            .recent
+            .within(observation, DAY)
+            .filter(|e| e.cents == observation.amount.0 && e.counterparty == counterparty && e.transaction_type == observation.transaction_type)
+            .count();
         if again >= 1 {
             proposed.add("repeated_payment", Dimension::Behavior, 4.0 + 4.0 * f64::from(u32::try_from(again).unwrap_or(4).min(4)), || {
                 format!("the same amount, {}, went to the same counterparty {again} times within a day before", observation.amount.grouped())

@@ -1,9 +1,9 @@
 //! The five dimensions, each from one event against its user's baseline. A young baseline speaks softly:
 //! points are scaled by how mature it is.
 
+use wh_schemas::ids;
 use wh_schemas::scored::Dimension;
 use wh_schemas::time::{DAY, HOUR, SECOND};
-use wh_schemas::ids;
 
 use super::ruleset::Ruleset;
 use super::user::UserState;
@@ -43,7 +43,9 @@ pub(super) fn amount(observation: &Observation<'_>, user: &UserState, ruleset: &
     if let Some(limit) = ruleset.limits.iter().find(|limit| units < **limit && units >= **limit * (1.0 - ruleset.below_limit))
         && deviation.z > 1.0
     {
-        proposed.add("below_limit", Dimension::Amount, 4.0, || format!("{} is just below the limit of {limit:.2} and above this user's usual {:.2}", observation.amount.grouped(), deviation.usual));
+        proposed.add("below_limit", Dimension::Amount, 4.0, || {
+            format!("{} is just below the limit of {limit:.2} and above this user's usual {:.2}", observation.amount.grouped(), deviation.usual)
+        });
     }
 }
 
@@ -78,9 +80,8 @@ pub(super) fn frequency(observation: &Observation<'_>, user: &UserState, hour: u
         // 1948), with clustering allowed for: people work in batches.
         let excess = 2.0 * (libm::sqrt(f64::from(count.events) + 0.375) - libm::sqrt(expected + 0.375)) / 1.8;
         if excess > 3.0 {
-            proposed.add(rule, Dimension::Frequency, 4.0 * (excess - 3.0) * trust, || {
-                format!("{} events within {name}, where {expected:.1} are usual for this user", events(count))
-            });
+            proposed
+                .add(rule, Dimension::Frequency, 4.0 * (excess - 3.0) * trust, || format!("{} events within {name}, where {expected:.1} are usual for this user", events(count)));
         }
     }
 }

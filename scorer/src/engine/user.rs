@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use wh_schemas::time::{DAY, HOUR};
 use wh_schemas::{Micros, TransactionType, ids};
 
+use super::Observation;
 use super::amounts::{Amounts, log_amount};
 use super::hours::Hours;
 use super::known::Known;
@@ -11,7 +12,6 @@ use super::patterns::Recent;
 use super::ruleset::Ruleset;
 use super::stream_time::Timeliness;
 use super::window::Window;
-use super::Observation;
 
 /// Version of the serialised form, its first byte.
 pub const STATE_VERSION: u8 = 1;

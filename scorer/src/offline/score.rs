@@ -122,9 +122,7 @@ fn rejected(rejection: &Rejection) -> Outcome {
 }
 
 fn lanes(settings: &ScoreSettings) -> Vec<Lane> {
-    (0..settings.partitions.max(1))
-        .map(|_| Lane { engine: Engine::new(settings.ruleset.clone()), ids: Ids::new(usize::MAX), position: 0 })
-        .collect()
+    (0..settings.partitions.max(1)).map(|_| Lane { engine: Engine::new(settings.ruleset.clone()), ids: Ids::new(usize::MAX), position: 0 }).collect()
 }
 
 /// The partition of a line's user, read from its text without decoding it. Lines that cannot be read go to partition 0, where decoding says why.
@@ -307,7 +305,12 @@ mod tests {
         for i in 0..3_000 {
             let line = format!(
                 "{{\"transaction_id\":\"T{i}\",\"timestamp\":\"2026-03-{:02}T{:02}:{:02}:00\",\"user_id\":\"U{}\",\"account_id\":\"A\",\"department\":\"IT\",\"transaction_type\":\"payment\",\"amount\":{}.50,\"metadata\":{{\"ip\":\"10.0.0.{}\"}}}}\n",
-                1 + i / 120, 8 + i % 9, i % 60, i % 17, 100 + (i * 7919) % 900, i % 5
+                1 + i / 120,
+                8 + i % 9,
+                i % 60,
+                i % 17,
+                100 + (i * 7919) % 900,
+                i % 5
             );
             text.push_str(&line);
             if i % 100 == 0 {

@@ -53,7 +53,9 @@ impl CheckpointStore for SqliteCheckpoints {
                 return Ok((1, None));
             };
             transaction.execute("UPDATE checkpoints SET owner_epoch = owner_epoch + 1 WHERE partition = ?1", [partition]).map_err(told)?;
-            let damaged = |e: &dyn std::fmt::Display| Reaction::fatal(format!("baselines ({}): partition {partition}: {e}: move the file away and start again, and it is rebuilt from the log", path.display()));
+            let damaged = |e: &dyn std::fmt::Display| {
+                Reaction::fatal(format!("baselines ({}): partition {partition}: {e}: move the file away and start again, and it is rebuilt from the log", path.display()))
+            };
             let record: PartitionRecord = serde_json::from_str(&record).map_err(|e| damaged(&e))?;
             let mut users = Vec::new();
             let mut ids = Vec::new();

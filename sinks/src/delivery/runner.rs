@@ -65,7 +65,8 @@ pub async fn run(log: Arc<dyn Log>, store: Box<dyn Store>, settings: RunnerSetti
     let topics = store.topics();
     let mut consumer = log.subscribe(store.role(), &topics).await?;
     let dead_letter_partitions = log.partitions(DEAD_LETTERS).await?;
-    let mut runner = Runner { log, store, settings, gauges, stop, dead_letter_partitions, unpublished: Unpublished::default(), settled: BTreeMap::new(), committed_at: Instant::now() };
+    let mut runner =
+        Runner { log, store, settings, gauges, stop, dead_letter_partitions, unpublished: Unpublished::default(), settled: BTreeMap::new(), committed_at: Instant::now() };
     while !runner.stop.is_cancelled() {
         let wait = match runner.unpublished.since {
             Some(since) => runner.settings.publish_every.saturating_sub(since.elapsed()),

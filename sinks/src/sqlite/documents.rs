@@ -113,7 +113,9 @@ fn write_row(transaction: &Transaction<'_>, record: &Stored, row: &ScoreRecord<'
     };
     let explanation = serde_json::to_string(&explanation).unwrap_or_else(|_| "{}".to_owned());
     let inserted = transaction
-        .prepare_cached("INSERT INTO documents (pos, transaction_id, user_id, timestamp, metadata, explanation) VALUES (?1, ?2, ?3, ?4, jsonb(?5), jsonb(?6)) ON CONFLICT DO NOTHING")?
+        .prepare_cached(
+            "INSERT INTO documents (pos, transaction_id, user_id, timestamp, metadata, explanation) VALUES (?1, ?2, ?3, ?4, jsonb(?5), jsonb(?6)) ON CONFLICT DO NOTHING",
+        )?
         .execute(params![ScoreRecord::position(row).packed(), row.transaction_id.as_str(), row.user_id.as_str(), row.timestamp.0, row.metadata.get(), explanation])?;
     if inserted == 1 {
         return Ok(STORED);

@@ -23,7 +23,9 @@ pub(super) fn write(transaction: &Transaction<'_>, batch: &Batch, start: &StoreP
         })?;
         let inserted = match event {
             SystemEvent::Audit { event_id, event_type, source, principal, severity, data, timestamp } => transaction
-                .prepare_cached("INSERT INTO audit_log (event_id, event_type, source, principal, severity, data, timestamp) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING")?
+                .prepare_cached(
+                    "INSERT INTO audit_log (event_id, event_type, source, principal, severity, data, timestamp) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING",
+                )?
                 .execute(params![event_id, event_type, source, principal, severity, serde_json::Value::Object(data).to_string(), timestamp.0])?,
             SystemEvent::Metric { name, value, unit, labels, timestamp } => transaction
                 .prepare_cached("INSERT INTO system_metrics (id, name, value, unit, labels, timestamp) VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING")?

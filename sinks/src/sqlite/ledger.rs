@@ -66,9 +66,12 @@ impl Store for LedgerStore {
             }
             let mut profiles = Profiles::new(zone);
             let mut alerts = 0;
-            let position = file::walk(&batch, &start, |record| serde_json::from_slice::<ScoreRecord<'_>>(&record.value), |record, row, _| {
-                write_row(transaction, record, &row, &mut profiles, &mut alerts)
-            })?;
+            let position = file::walk(
+                &batch,
+                &start,
+                |record| serde_json::from_slice::<ScoreRecord<'_>>(&record.value),
+                |record, row, _| write_row(transaction, record, &row, &mut profiles, &mut alerts),
+            )?;
             profiles.write(transaction)?;
             file::publish(transaction, stream, &position)?;
             Ok(Written::Done { position, alerts })
@@ -119,19 +122,22 @@ impl Store for LedgerStore {
 
 /// Removes the head of each partition that was written before `before`, and publishes the floor.
 pub(super) fn delete_before(transaction: &Transaction<'_>, table: &str, column: &str, before: i64) -> Result<u64, Failure> {
-    let partitions: Vec<(u32, u64)> = transaction
-        .prepare("SELECT partition, next_seq FROM positions WHERE stream = 'scorer'")?
-        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
-        .collect::<Result<_, _>>()?;
+    let partitions: Vec<(u32, u64)> =
+        transaction.prepare("SELECT partition, next_seq FROM positions WHERE stream = 'scorer'")?.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
     let mut removed = 0;
     for (partition, next_seq) in partitions {
         let kept: Option<i64> = transaction
-            .query_row(&format!("SELECT pos FROM {table} WHERE pos >= ?1 AND pos < ?2 AND {column} >= ?3 ORDER BY pos LIMIT 1"), params![key(partition, 0), key(partition + 1, 0), before], |row| row.get(0))
+            .query_row(
+                &format!("SELECT pos FROM {table} WHERE pos >= ?1 AND pos < ?2 AND {column} >= ?3 ORDER BY pos LIMIT 1"),
+                params![key(partition, 0), key(partition + 1, 0), before],
+                |row| row.get(0),
+            )
             .optional()?;
         let floor = kept.unwrap_or_else(|| key(partition, next_seq));
         removed += transaction.execute(&format!("DELETE FROM {table} WHERE pos >= ?1 AND pos < ?2"), params![key(partition, 0), floor])? as u64;
         if table != "risk_alerts" {
-            transaction.execute("UPDATE positions SET floor_seq = max(floor_seq, ?2) WHERE stream = 'scorer' AND partition = ?1", params![partition, SeqPosition::unpacked(floor).seq])?;
+            transaction
+                .execute("UPDATE positions SET floor_seq = max(floor_seq, ?2) WHERE stream = 'scorer' AND partition = ?1", params![partition, SeqPosition::unpacked(floor).seq])?;
         }
     }
     Ok(removed)

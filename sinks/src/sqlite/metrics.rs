@@ -116,15 +116,20 @@ impl Store for MetricsStore {
             let mut blocks: Vec<(u64, Points)> = Vec::new();
             let mut block = reading.next_seq / METRICS_BLOCK;
             let mut points = std::mem::take(&mut open.points);
-            reading = file::walk(&batch, &reading, |record| serde_json::from_slice::<Row<'_>>(&record.value), |_, row, before| {
-                if row.seq / METRICS_BLOCK != block {
-                    blocks.push((block, std::mem::take(&mut points)));
-                    block = row.seq / METRICS_BLOCK;
-                    // Where the new block begins, the position may stand.
-                    settled = *before;
-                }
-                Ok(if add(&mut points, row) { STORED } else { DUPLICATE })
-            })?;
+            reading = file::walk(
+                &batch,
+                &reading,
+                |record| serde_json::from_slice::<Row<'_>>(&record.value),
+                |_, row, before| {
+                    if row.seq / METRICS_BLOCK != block {
+                        blocks.push((block, std::mem::take(&mut points)));
+                        block = row.seq / METRICS_BLOCK;
+                        // Where the new block begins, the position may stand.
+                        settled = *before;
+                    }
+                    Ok(if add(&mut points, row) { STORED } else { DUPLICATE })
+                },
+            )?;
             for (block, points) in &blocks {
                 write_block(transaction, partition, *block, points)?;
             }

@@ -134,7 +134,14 @@ mod tests {
 
     #[test]
     fn a_position_reads_back_from_a_payload() {
-        let position = StorePosition { partition: 2, next_seq: 9, next_offset: 9, visible_seq: 9, visible_offset: 9, tally: Tally { stored: 1, duplicates: 2, dead_letters: 0, discarded: 6 } };
+        let position = StorePosition {
+            partition: 2,
+            next_seq: 9,
+            next_offset: 9,
+            visible_seq: 9,
+            visible_offset: 9,
+            tally: Tally { stored: 1, duplicates: 2, dead_letters: 0, discarded: 6 },
+        };
         let payload: Payload = [("scorer".to_owned(), [(2, Published::of(&position, 7))].into())].into();
         let back: Payload = serde_json::from_str(&serde_json::to_string(&payload).unwrap()).unwrap();
         assert_eq!(back["scorer"][&2].position(2), position);

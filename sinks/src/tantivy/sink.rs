@@ -46,13 +46,21 @@ impl SearchStore {
     /// # Errors
     /// Fatal where it cannot be written, is damaged, of other fields, or written by another process.
     pub fn open(folder: &Path) -> Result<SearchStore, Reaction> {
-        std::fs::create_dir_all(folder).map_err(|e| Reaction::fatal(format!("search: cannot create {}: {e}; choose a data folder that can be written (--data DIR)", folder.display())))?;
+        std::fs::create_dir_all(folder)
+            .map_err(|e| Reaction::fatal(format!("search: cannot create {}: {e}; choose a data folder that can be written (--data DIR)", folder.display())))?;
         let told = |e: TantivyError| reaction(folder, &e);
         let directory = MmapDirectory::open(folder).map_err(|e| told(e.into()))?;
         let schema = layout::alert_schema();
-        let index = if Index::exists(&directory).map_err(|e| told(e.into()))? { Index::open(directory).map_err(told)? } else { Index::create(directory, schema.clone(), tantivy::IndexSettings::default()).map_err(told)? };
+        let index = if Index::exists(&directory).map_err(|e| told(e.into()))? {
+            Index::open(directory).map_err(told)?
+        } else {
+            Index::create(directory, schema.clone(), tantivy::IndexSettings::default()).map_err(told)?
+        };
         if index.schema() != schema {
-            return Err(Reaction::fatal(format!("search: the index {} has other fields than this Wardhouse writes: it is of another version; move the folder away and the log will fill it anew", folder.display())));
+            return Err(Reaction::fatal(format!(
+                "search: the index {} has other fields than this Wardhouse writes: it is of another version; move the folder away and the log will fill it anew",
+                folder.display()
+            )));
         }
         layout::register_analyzer(&index);
         let fields = Fields::of(&schema)?;
@@ -64,7 +72,8 @@ impl SearchStore {
         let metas = self.index.load_metas().map_err(|e| reaction(&self.folder, &e))?;
         match metas.payload {
             None => Ok(Payload::new()),
-            Some(text) => serde_json::from_str(&text).map_err(|e| Reaction::fatal(format!("search: the index's positions cannot be read ({e}): move {} away and the log will fill it anew", self.folder.display()))),
+            Some(text) => serde_json::from_str(&text)
+                .map_err(|e| Reaction::fatal(format!("search: the index's positions cannot be read ({e}): move {} away and the log will fill it anew", self.folder.display()))),
         }
     }
 
@@ -109,16 +118,21 @@ impl Store for SearchStore {
             .blocking(move |writer, folder| {
                 // Documents are made first and added only when the whole batch is good: what was added cannot be taken back.
                 let mut documents = Vec::new();
-                let walked = file::walk(&batch, &start, |record| serde_json::from_slice::<Row<'_>>(&record.value), |record, row, _| {
-                    if row.risk_score.is_none() {
-                        return Ok(DUPLICATE);
-                    }
-                    if row.alerts.is_empty() {
-                        return Ok(DISCARDED);
-                    }
-                    documents.extend(row.alerts.iter().map(|alert| (alert.alert_id.to_string(), fields.document(&row, alert, record.append_time))));
-                    Ok(STORED)
-                });
+                let walked = file::walk(
+                    &batch,
+                    &start,
+                    |record| serde_json::from_slice::<Row<'_>>(&record.value),
+                    |record, row, _| {
+                        if row.risk_score.is_none() {
+                            return Ok(DUPLICATE);
+                        }
+                        if row.alerts.is_empty() {
+                            return Ok(DISCARDED);
+                        }
+                        documents.extend(row.alerts.iter().map(|alert| (alert.alert_id.to_string(), fields.document(&row, alert, record.append_time))));
+                        Ok(STORED)
+                    },
+                );
                 let position = match walked {
                     Ok(position) => position,
                     Err(Failure::Refused { offset, position, class, message }) => {

@@ -16,7 +16,8 @@ use super::settings::Settings;
 pub fn open_writer(path: &Path, layout: &Layout, settings: Settings) -> Result<Connection, Reaction> {
     let role = layout.role;
     if let Some(folder) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
-        std::fs::create_dir_all(folder).map_err(|e| Reaction::fatal(format!("{role}: cannot create the folder {}: {e}; choose a data folder that can be written (--data DIR)", folder.display())))?;
+        std::fs::create_dir_all(folder)
+            .map_err(|e| Reaction::fatal(format!("{role}: cannot create the folder {}: {e}; choose a data folder that can be written (--data DIR)", folder.display())))?;
     }
     let told = |e: &rusqlite::Error| reaction(role, path, e);
     let mut connection = Connection::open(path).map_err(|e| told(&e))?;
@@ -63,10 +64,8 @@ pub fn open_reader(path: &Path, layout: &Layout) -> Result<Connection, Reaction>
 
 fn check_layout(connection: &Connection, path: &Path, layout: &Layout) -> Result<(), Reaction> {
     let role = layout.role;
-    let found: Option<(String, i64)> = connection
-        .query_row("SELECT store, version FROM wardhouse_layout", [], |row| Ok((row.get(0)?, row.get(1)?)))
-        .optional()
-        .map_err(|e| match e {
+    let found: Option<(String, i64)> =
+        connection.query_row("SELECT store, version FROM wardhouse_layout", [], |row| Ok((row.get(0)?, row.get(1)?))).optional().map_err(|e| match e {
             rusqlite::Error::SqliteFailure(f, _) if f.code == rusqlite::ErrorCode::Unknown => {
                 Reaction::fatal(format!("{role}: {} is a SQLite file but no Wardhouse store: name another file in stores.{role}", path.display()))
             }

@@ -1,0 +1,6 @@
+//! The binary as its users run it.
+
+mod command;
+mod faults;
+mod kill;
+mod offline;
