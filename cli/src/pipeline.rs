@@ -14,6 +14,7 @@ use wh_schemas::{Reaction, ids};
 use wh_sinks::delivery::Store;
 use wh_sinks::delivery::runner::{self, RunnerSettings};
 use wh_stores::clock;
+use wh_stores::holder::Holder;
 
 use crate::args::RoleName;
 use crate::build;
@@ -83,9 +84,12 @@ impl Pipeline {
     /// What the log or a store says.
     pub(crate) async fn start(settings: &Settings, roles: &[RoleName]) -> Result<Pipeline, Reaction> {
         let log = open_log(settings).await?;
+        // A second holder is told before it opens anything: each stage takes its role for good when it joins its group.
+        for role in roles.iter().filter(|r| **r != RoleName::Http) {
+            drop(Holder::take(&settings.log, name(*role))?);
+        }
         let mut stores = BTreeMap::new();
         for role in roles.iter().filter(|r| matches!(r, RoleName::Ledger | RoleName::Documents | RoleName::Metrics | RoleName::Search)) {
-            // The group's lock first: a second writer must not even open the file.
             stores.insert(*role, open_store(settings, *role)?);
         }
         let checkpoints = if roles.contains(&RoleName::Scorer) { Some(wh_scorer::state::sqlite::SqliteCheckpoints::open(&settings.baselines)?) } else { None };
@@ -108,7 +112,7 @@ impl Pipeline {
             pipeline.tasks.spawn(async move { (name(RoleName::Scorer), run.await) });
         }
         for (role, store) in stores {
-            let sink = RunnerSettings { publish_every: settings.publish_every, ..RunnerSettings::new(build::VERSION) };
+            let sink = RunnerSettings { publish_every: settings.publish_every, retention: settings.retention, ..RunnerSettings::new(build::VERSION) };
             let run = runner::run(log.clone(), store, sink, gauges(role), pipeline.stop.clone());
             pipeline.tasks.spawn(async move { (name(role), run.await) });
         }

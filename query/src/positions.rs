@@ -17,7 +17,7 @@ pub(crate) struct Position {
     /// `scorer`, `patterns` or `system-events`.
     pub(crate) stream: String,
     pub(crate) partition: i64,
-    /// Every seq below it is settled.
+    /// Every seq below it can be read.
     pub(crate) next_seq: i64,
     /// Offset of the topic from which its sink reads on.
     pub(crate) next_offset: i64,
@@ -33,8 +33,9 @@ pub(crate) struct Position {
 pub(crate) fn of_sqlite(store: &Store) -> Result<Vec<Position>, QueryError> {
     let connection = store.connect()?;
     let read = || -> rusqlite::Result<Vec<Position>> {
-        let mut statement = connection
-            .prepare("SELECT stream, partition, next_seq, next_offset, stored, duplicates, dead_letters, discarded, updated_at FROM positions ORDER BY stream, partition")?;
+        let mut statement = connection.prepare(
+            "SELECT stream, partition, max(next_seq, visible_seq), next_offset, stored, duplicates, dead_letters, discarded, updated_at FROM positions ORDER BY stream, partition",
+        )?;
         let rows = statement.query_map([], |row| {
             Ok(Position {
                 stream: row.get(0)?,

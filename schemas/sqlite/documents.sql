@@ -6,6 +6,7 @@ CREATE TABLE documents (
     transaction_id TEXT    NOT NULL,
     user_id        TEXT    NOT NULL,
     timestamp      INTEGER NOT NULL,
+    processed_at   INTEGER NOT NULL, -- append time of the scored record
     metadata       BLOB    NOT NULL, -- JSONB object
     explanation    BLOB    NOT NULL  -- JSONB object {risk_score, risk_level, dimensions, reasons, alerts, ruleset, state_epoch}
 ) STRICT;

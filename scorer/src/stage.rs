@@ -135,6 +135,7 @@ impl Stage {
         for assignment in assignments {
             let partition = assignment.partition;
             let (owner_epoch, found) = self.store.take_over(partition).await?;
+            let lost = found.is_none();
             let checkpoint = match found {
                 Some(checkpoint) => Some(checkpoint),
                 None => rebuild::last_snapshot(&*self.log, partition, self.settings.dedup_horizon).await?,
@@ -154,12 +155,17 @@ impl Stage {
             };
             tracing::info!(stage = GROUP, partition, next_seq = position.next_seq, users = users.len(), ids = ids.len(), owner_epoch, "partition taken over");
             let mut seen = Ids::new(self.settings.dedup_horizon);
-            ids.into_iter().for_each(|s| seen.remember(s));
+            ids.iter().for_each(|s| seen.remember(*s));
             consumer.seek(ACCEPTED_TRANSACTIONS, partition, position.next_offset);
             self.gauges.reached(ACCEPTED_TRANSACTIONS, partition, position.next_offset);
             // Until the first snapshot of this owner every user counts as changed: an unfinished one may stand in the topic.
-            let snapshot_users = users.iter().map(|(user, _)| user.clone()).collect();
-            let checkpointed = position.next_offset;
+            let snapshot_users: HashSet<String> = users.iter().map(|(user, _)| user.clone()).collect();
+            // A store that was lost knows none of them.
+            let unsaved_users = if lost { snapshot_users.clone() } else { HashSet::new() };
+            let unsaved_ids = if lost { ids.clone() } else { Vec::new() };
+            // A store that was lost is written at the first occasion, even where no record comes.
+            let checkpointed = if lost { 0 } else { position.next_offset };
+            let snapshotted = position.next_offset;
             let scorer = PartitionScorer::new(partition, self.settings.ruleset.clone(), position, record, users, seen, &self.settings.build);
             let now = Instant::now();
             self.partitions.insert(
@@ -170,11 +176,11 @@ impl Stage {
                     emitted,
                     checkpointed,
                     checkpointed_at: now,
-                    unsaved_users: HashSet::new(),
-                    unsaved_ids: Vec::new(),
+                    unsaved_users,
+                    unsaved_ids,
                     snapshot_users,
                     snapshot_at: now,
-                    snapshot_offset: checkpointed,
+                    snapshot_offset: snapshotted,
                 },
             );
         }

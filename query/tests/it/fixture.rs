@@ -114,7 +114,7 @@ fn documents(path: &Path) {
             );
             connection
                 .execute(
-                    "INSERT INTO documents (pos, transaction_id, user_id, timestamp, metadata, explanation) VALUES (?1, ?2, 'u', ?3, jsonb(?4), jsonb(?5))",
+                    "INSERT INTO documents (pos, transaction_id, user_id, timestamp, metadata, explanation, processed_at) VALUES (?1, ?2, 'u', ?3, jsonb(?4), jsonb(?5), ?3)",
                     params![(partition << 40) | seq, id(partition, seq), BEGIN, format!("{{\"ip\":\"10.0.0.{seq}\"}}"), explanation],
                 )
                 .unwrap();

@@ -24,15 +24,20 @@ pub struct RunnerSettings {
     pub publish_every: Duration,
     /// Positions are committed to the log at most so often: they only tell where to look again, the store has its own.
     pub commit_every: Duration,
+    /// How long rows are kept after their records were appended; `None` for ever.
+    pub retention: Option<Duration>,
     /// Version and commit, for dead letters.
     pub build: String,
 }
+
+/// How often rows beyond retention are removed.
+const RETAIN_EVERY: Duration = Duration::from_secs(600);
 
 impl RunnerSettings {
     /// The defaults, for a build.
     #[must_use]
     pub fn new(build: &str) -> RunnerSettings {
-        RunnerSettings { publish_every: Duration::from_millis(200), commit_every: Duration::from_millis(500), build: build.to_owned() }
+        RunnerSettings { publish_every: Duration::from_millis(200), commit_every: Duration::from_millis(500), retention: None, build: build.to_owned() }
     }
 }
 
@@ -55,6 +60,7 @@ struct Runner {
     unpublished: Unpublished,
     settled: BTreeMap<(Arc<str>, u32), u64>,
     committed_at: Instant,
+    retained_at: Option<Instant>,
 }
 
 /// Runs a sink until it is stopped; what was written is visible and committed when it returns.
@@ -65,8 +71,18 @@ pub async fn run(log: Arc<dyn Log>, store: Box<dyn Store>, settings: RunnerSetti
     let topics = store.topics();
     let mut consumer = log.subscribe(store.role(), &topics).await?;
     let dead_letter_partitions = log.partitions(DEAD_LETTERS).await?;
-    let mut runner =
-        Runner { log, store, settings, gauges, stop, dead_letter_partitions, unpublished: Unpublished::default(), settled: BTreeMap::new(), committed_at: Instant::now() };
+    let mut runner = Runner {
+        log,
+        store,
+        settings,
+        gauges,
+        stop,
+        dead_letter_partitions,
+        unpublished: Unpublished::default(),
+        settled: BTreeMap::new(),
+        committed_at: Instant::now(),
+        retained_at: None,
+    };
     while !runner.stop.is_cancelled() {
         let wait = match runner.unpublished.since {
             Some(since) => runner.settings.publish_every.saturating_sub(since.elapsed()),
@@ -97,6 +113,7 @@ pub async fn run(log: Arc<dyn Log>, store: Box<dyn Store>, settings: RunnerSetti
             }
             Event::Idle => {}
         }
+        runner.retain().await?;
         let due = runner.unpublished.since.is_some_and(|since| since.elapsed() >= runner.settings.publish_every);
         runner.publish(&mut *consumer, due).await?;
     }
@@ -111,6 +128,23 @@ pub async fn run(log: Arc<dyn Log>, store: Box<dyn Store>, settings: RunnerSetti
 }
 
 impl Runner {
+    /// Removes what is beyond retention, now and then.
+    async fn retain(&mut self) -> Result<(), Reaction> {
+        let Some(retention) = self.settings.retention else { return Ok(()) };
+        if self.retained_at.is_some_and(|at| at.elapsed() < RETAIN_EVERY) {
+            return Ok(());
+        }
+        self.retained_at = Some(Instant::now());
+        let before = clock::now().0 - i64::try_from(retention.as_micros()).unwrap_or(i64::MAX);
+        match self.store.retain(before).await {
+            Ok(removed) if removed > 0 => tracing::info!(stage = self.gauges.stage, removed, "rows beyond retention removed"),
+            Ok(_) => {}
+            Err(Reaction::Transient { message, .. }) => tracing::warn!(stage = self.gauges.stage, "retention waits: {message}"),
+            Err(other) => return Err(other),
+        }
+        Ok(())
+    }
+
     async fn positions(&mut self, topic: &str) -> Result<Option<Vec<StorePosition>>, Reaction> {
         let (stop, gauges) = (self.stop.clone(), self.gauges.clone());
         let mut backoff = wh_eventlog::retry::Backoff::default();

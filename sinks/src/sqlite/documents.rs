@@ -89,8 +89,7 @@ impl Store for DocumentsStore {
     }
 
     async fn retain(&mut self, before: i64) -> Result<u64, Reaction> {
-        // Event time stands in for append time here: the document has no other.
-        let removed = self.file.transaction(move |transaction| super::ledger::delete_before(transaction, "documents", "timestamp", before));
+        let removed = self.file.transaction(move |transaction| super::ledger::delete_before(transaction, "documents", "processed_at", before));
         removed.await.map(|removed| removed.unwrap_or(0))
     }
 }
@@ -114,9 +113,9 @@ fn write_row(transaction: &Transaction<'_>, record: &Stored, row: &ScoreRecord<'
     let explanation = serde_json::to_string(&explanation).unwrap_or_else(|_| "{}".to_owned());
     let inserted = transaction
         .prepare_cached(
-            "INSERT INTO documents (pos, transaction_id, user_id, timestamp, metadata, explanation) VALUES (?1, ?2, ?3, ?4, jsonb(?5), jsonb(?6)) ON CONFLICT DO NOTHING",
+            "INSERT INTO documents (pos, transaction_id, user_id, timestamp, metadata, explanation, processed_at) VALUES (?1, ?2, ?3, ?4, jsonb(?5), jsonb(?6), ?7) ON CONFLICT DO NOTHING",
         )?
-        .execute(params![ScoreRecord::position(row).packed(), row.transaction_id.as_str(), row.user_id.as_str(), row.timestamp.0, row.metadata.get(), explanation])?;
+        .execute(params![ScoreRecord::position(row).packed(), row.transaction_id.as_str(), row.user_id.as_str(), row.timestamp.0, row.metadata.get(), explanation, record.append_time])?;
     if inserted == 1 {
         return Ok(STORED);
     }
