@@ -240,7 +240,7 @@ mod tests {
     fn one_statement_at_a_time_and_at_least_one() {
         assert_eq!(told("SELECT 1; SELECT 2"), "one statement at a time: send them one after the other");
         assert_eq!(told("  -- nothing\n"), "there is no statement");
-        assert!(told("SELECT 1 +").contains("line 1"), "{}", told("SELECT 1 +"));
+        assert!(told("SELECT 1 FROM t WHERE )").contains("line 1"), "{}", told("SELECT 1 FROM t WHERE )"));
         assert!(read(&format!("SELECT {}1{}", "(".repeat(5_000), ")".repeat(5_000))).is_err());
     }
 

@@ -25,7 +25,7 @@ pub(super) fn retain(transaction: &Transaction<'_>, now: i64, max_bytes: u64) ->
     let excess = size.saturating_sub(i64::try_from(max_bytes).unwrap_or(i64::MAX));
     if excess > 0 {
         // A tenth more than needed, so that the next batch does not ask again.
-        let share = (excess + size / 10) / i64::try_from(topics.iter().map(|t| t.1).sum::<u32>().max(1)).unwrap_or(1) + 1;
+        let share = (excess + size / 10) / i64::from(topics.iter().map(|t| t.1).sum::<u32>().max(1)) + 1;
         for (topic_id, partitions, retention_ms, compacted) in &topics {
             if !*compacted && *retention_ms >= 0 {
                 for partition in 0..*partitions {
