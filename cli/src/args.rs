@@ -304,7 +304,7 @@ pub(crate) enum DeadLetters {
     },
     /// Send again to where its stage reads.
     Retry {
-        /// partition/offset, as `list` prints it; several, or `all` with a fingerprint.
+        /// partition/offset, as `list` prints it; several.
         #[arg(required = true)]
         letters: Vec<String>,
     },

@@ -23,6 +23,10 @@ use crate::settings::Settings;
 /// The stages that move data, in the order of the data's way.
 pub(crate) const STAGES: [RoleName; 6] = [RoleName::Intake, RoleName::Scorer, RoleName::Ledger, RoleName::Documents, RoleName::Metrics, RoleName::Search];
 
+/// How long stages may drain when they are stopped: fifty looks of 100 ms.
+const DRAIN_LOOKS: u32 = 50;
+const DRAIN_LOOK: std::time::Duration = std::time::Duration::from_millis(100);
+
 /// Name of a role as it stands in groups, locks and metrics.
 pub(crate) fn name(role: RoleName) -> &'static str {
     match role {
@@ -144,24 +148,29 @@ impl Pipeline {
         }
     }
 
-    /// Stops every stage; each settles what it has begun.
+    /// Stops every stage. What the sources have sent gets some seconds to reach every store first; what does not
+    /// make it waits in the log for the next start. Each stage settles what it has begun.
     ///
     /// # Errors
     /// The first sentence of a stage that failed on the way out.
     pub(crate) async fn stop(mut self) -> Result<(), String> {
-        self.stop.cancel();
-        let mut failure = None;
-        while let Some(ended) = self.tasks.join_next().await {
-            match ended {
-                Ok((_, Ok(()))) => {}
-                Ok((stage, Err(reaction))) => {
-                    failure.get_or_insert(format!("{stage}: {reaction}"));
-                }
-                Err(panic) => {
-                    failure.get_or_insert(format!("a stage ended unexpectedly: {panic}"));
-                }
+        let mut ended = Vec::new();
+        for _ in 0..DRAIN_LOOKS {
+            ended.extend(self.tasks.try_join_next());
+            if !ended.is_empty() || self.is_idle().await.unwrap_or(true) {
+                break;
             }
+            tokio::time::sleep(DRAIN_LOOK).await;
         }
+        self.stop.cancel();
+        while let Some(next) = self.tasks.join_next().await {
+            ended.push(next);
+        }
+        let failure = ended.into_iter().find_map(|ended| match ended {
+            Ok((_, Ok(()))) => None,
+            Ok((stage, Err(reaction))) => Some(format!("{stage}: {reaction}")),
+            Err(panic) => Some(format!("a stage ended unexpectedly: {panic}")),
+        });
         failure.map_or(Ok(()), Err)
     }
 

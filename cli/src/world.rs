@@ -47,14 +47,19 @@ impl LoggedWorld {
         std::fs::create_dir_all(&folder).map_err(|e| format!("cannot create {}: {e}", folder.display()))?;
         let state = folder.join("progress.json");
         let progress = match std::fs::read_to_string(&state) {
-            Ok(text) => serde_json::from_str(&text).map_err(|e| format!("{} cannot be read ({e}): remove it to begin another world", state.display()))?,
+            Ok(text) => serde_json::from_str(&text).map_err(|e| format!("{} cannot be read ({e}): restore it, or use another data folder (--data DIR)", state.display()))?,
             Err(_) => {
                 let g = settings.generator;
                 let days = f64::from(g.history_days);
                 #[expect(clippy::cast_precision_loss, reason = "a number of transactions")]
                 let count = if history > 0 { history as f64 } else { 200_000.0 };
+                // Another world in a log that holds one already must not use its ids again.
+                let mut held = 0;
+                for partition in 0..log.partitions(HOSPITAL_TRANSACTIONS).await? {
+                    held += log.bounds(HOSPITAL_TRANSACTIONS, partition).await?.end;
+                }
                 Progress {
-                    seed: g.seed,
+                    seed: g.seed.wrapping_add(held.wrapping_mul(0x9e37_79b9)),
                     users: g.users,
                     // History, then as long again before the live stream catches up with now.
                     start: clock::now().0 - 2 * i64::from(g.history_days) * DAY,
@@ -82,7 +87,10 @@ impl LoggedWorld {
         let truth = OpenOptions::new().create(true).append(true).open(&path).map_err(|e| format!("cannot write {}: {e}", path.display()))?;
         let partitions = log.partitions(HOSPITAL_TRANSACTIONS).await?;
         let next = world.next();
-        Ok(LoggedWorld { world, next, progress, state, truth: BufWriter::new(truth), log, partitions })
+        let mut logged = LoggedWorld { world, next, progress, state, truth: BufWriter::new(truth), log, partitions };
+        // Before the first append: whoever starts after a kill goes on with this world.
+        logged.save().map_err(|e| format!("the generator's progress cannot be written to {}: {e}", logged.state.display()))?;
+        Ok(logged)
     }
 
     /// Transactions of the history that the log does not hold yet.

@@ -99,6 +99,9 @@ pub async fn read_all(log: &dyn Reader) -> Result<Vec<Found>, Reaction> {
             found.extend(records.into_iter().map(|record| Found { partition, offset: record.offset, letter: parse(&record), record }));
         }
     }
+    // Its identity is (stage, store, origin): a stage that was killed may have written one again.
+    let mut seen = hashbrown::HashSet::new();
+    found.retain(|f: &Found| seen.insert((f.letter.stage.clone(), f.letter.store.clone(), f.letter.origin.clone())));
     Ok(found)
 }
 
@@ -133,7 +136,16 @@ pub fn retry_record(found: &Found) -> Result<Record, Reaction> {
 /// # Errors
 /// What the log says.
 pub async fn retry(log: &dyn Log, found: &Found) -> Result<Offset, Reaction> {
-    let record = retry_record(found)?;
+    let mut record = retry_record(found)?;
+    if found.letter.stage != "intake" && found.letter.origin.topic == wh_schemas::topics::HOSPITAL_TRANSACTIONS {
+        // What a later stage could not take is a copy of the source record: the source's own bytes go again.
+        let origin = &found.letter.origin;
+        let source = log.read(&origin.topic, origin.partition, origin.offset, 1).await?.into_iter().find(|r| r.offset == origin.offset);
+        let Some(source) = source else {
+            return Err(Reaction::Rejected(format!("the source record {origin} is no longer in the log")));
+        };
+        record = Record { key: source.key, value: source.value, headers: source.headers };
+    }
     let partitions = log.partitions(wh_schemas::topics::HOSPITAL_TRANSACTIONS).await?;
     let partition = ids::partition_of(record.key.as_deref().unwrap_or_default(), partitions);
     log.produce(wh_schemas::topics::HOSPITAL_TRANSACTIONS, partition, vec![record]).await

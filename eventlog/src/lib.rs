@@ -148,6 +148,12 @@ pub trait Producer: Send + Sync {
 /// Reading half of the log: no group, no position kept.
 #[async_trait]
 pub trait Reader: Send + Sync {
+    /// What tells this log from every other: positions of one mean nothing in another.
+    ///
+    /// # Errors
+    /// Fatal where the log cannot be read.
+    async fn identity(&self) -> Result<String, Reaction>;
+
     /// How many partitions a topic has.
     ///
     /// # Errors

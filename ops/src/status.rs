@@ -4,7 +4,7 @@ use serde::Serialize;
 use wh_eventlog::{Bounds, Reader};
 use wh_ingest::intake;
 use wh_schemas::Reaction;
-use wh_schemas::topics::{ACCEPTED_TRANSACTIONS, DEAD_LETTERS, HOSPITAL_TRANSACTIONS, RISK_ALERTS, RISK_SCORES};
+use wh_schemas::topics::{ACCEPTED_TRANSACTIONS, HOSPITAL_TRANSACTIONS, RISK_ALERTS, RISK_SCORES};
 use wh_scorer::stage;
 use wh_sinks::delivery::StorePosition;
 
@@ -115,5 +115,5 @@ pub async fn status(log: &dyn Reader, scorer: &[ScorerPartition], sinks: &[(&str
         }
         stages.push(line);
     }
-    Ok(Status { stages, alerts: count(log, RISK_ALERTS).await?, dead_letters: count(log, DEAD_LETTERS).await? })
+    Ok(Status { stages, alerts: count(log, RISK_ALERTS).await?, dead_letters: wh_eventlog::dead_letters::read_all(log).await?.len() as u64 })
 }

@@ -64,7 +64,7 @@ pub(crate) fn relations(stores: &Arc<Stores>) -> Vec<Arc<Relation>> {
     relations.push(relation(
         "search",
         "alerts",
-        "the alerts as raised, for full text: WHERE match(message, 'refund AND night') ORDER BY score() DESC",
+        "the alerts as raised, for full text: WHERE match(message, 'refund AND counterparty') ORDER BY score() DESC",
         CutRule::BySeq,
         Arc::new(SearchScan { index: Arc::clone(&stores.search), schema: tables::alerts() }),
     ));

@@ -3,6 +3,7 @@
 //! What must stay true: a statement is checked before it is planned, and its plan again before it runs; planning and
 //! computing take place on the runtime's threads, reading a store never does; no statement changes what another one sees.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -23,6 +24,7 @@ use datafusion::physical_plan::execute_stream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::prelude::SessionConfig;
 use datafusion::sql::parser::Statement;
+use futures::StreamExt;
 
 use crate::catalog::{self, CATALOG, Catalog, DEFAULT_SCHEMA, TableInfo};
 use crate::cut::{self, Cut};
@@ -150,7 +152,7 @@ impl Engine {
         let physical = state.query_planner().create_physical_plan(&plan, &state).await.map_err(told)?;
         let schema = physical.schema();
         let stream = execute_stream(physical, state.task_ctx()).map_err(told)?;
-        Ok(QueryResult { schema, stream, notices })
+        Ok(QueryResult { schema: Arc::clone(&schema), stream: caught(schema, stream), notices })
     }
 
     /// The lowest position that the three stores have reached.
@@ -187,6 +189,9 @@ impl Engine {
     }
 }
 
+/// What sorts and joins may write into the temporary folder when memory does not suffice: 2 GiB.
+const SPILL_BYTES: u64 = 2 << 30;
+
 /// The state from which each query's own is cloned.
 fn session(relations: &[Arc<Relation>], settings: &EngineSettings) -> Result<SessionState, QueryError> {
     let zone: Tz = settings.zone.parse().map_err(|_| QueryError::Invalid {
@@ -209,7 +214,7 @@ fn session(relations: &[Arc<Relation>], settings: &EngineSettings) -> Result<Ses
     options.sql_parser.map_string_types_to_utf8view = false;
     options.sql_parser.collect_spans = true;
     let memory = FairSpillPool::new(settings.memory_limit_bytes);
-    let runtime = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(memory)).build_arc().map_err(QueryError::from)?;
+    let runtime = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(memory)).with_max_temp_directory_size(SPILL_BYTES).build_arc().map_err(QueryError::from)?;
     let catalogs = MemoryCatalogProviderList::new();
     catalogs.register_catalog(CATALOG.to_owned(), Arc::new(Catalog::new(relations)));
     let mut planners: Vec<Arc<dyn ExprPlanner>> = vec![Arc::new(JsonOperators::new())];
@@ -229,6 +234,14 @@ fn session(relations: &[Arc<Relation>], settings: &EngineSettings) -> Result<Ses
         .with_window_functions(SessionStateDefaults::default_window_functions())
         .with_table_function_list(SessionStateDefaults::default_table_functions())
         .build())
+}
+
+/// A stream whose panics are errors: a fault in a plan ends its query, not the session around it.
+fn caught(schema: SchemaRef, stream: SendableRecordBatchStream) -> SendableRecordBatchStream {
+    let batches = AssertUnwindSafe(stream).catch_unwind().map(|batch| {
+        batch.unwrap_or_else(|_| Err(DataFusionError::Internal("the plan of this query cannot be run: write it with a join condition, or with fewer tables".to_owned())))
+    });
+    Box::pin(RecordBatchStreamAdapter::new(schema, batches))
 }
 
 fn empty(notices: Vec<String>) -> QueryResult {

@@ -69,7 +69,7 @@ pub enum QueryError {
         remedy: String,
     },
     /// The query needs more memory than it may have.
-    #[error("the query needs more memory than it may have ({message}): read fewer columns or rows, group before joining, or raise the limit")]
+    #[error("the query needs more memory than it may have ({message}): read fewer columns or rows, group before joining, or raise sql.memory_mib")]
     Memory {
         /// What asked for how much.
         message: String,

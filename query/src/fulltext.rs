@@ -27,7 +27,7 @@ const SCORE: &str = "score";
 pub(crate) fn misplaced() -> QueryError {
     QueryError::Refused {
         message: "match() works on search.alerts.title and search.alerts.message, directly in WHERE".to_owned(),
-        hint: Some("for example: SELECT alert_id, score() FROM search.alerts WHERE match(message, 'refund AND night') ORDER BY score() DESC LIMIT 10".to_owned()),
+        hint: Some("for example: SELECT alert_id, score() FROM search.alerts WHERE match(message, 'refund AND counterparty') ORDER BY score() DESC LIMIT 10".to_owned()),
     }
 }
 

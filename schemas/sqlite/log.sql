@@ -1,4 +1,7 @@
 -- The log as an embedded SQLite file: one row a record batch. Layout version 1.
+-- Tells one log from another: stores and checkpoints number by it.
+CREATE TABLE identity (id TEXT NOT NULL) STRICT;
+INSERT INTO identity (id) VALUES (lower(hex(randomblob(16))));
 CREATE TABLE topics (
     topic_id   INTEGER PRIMARY KEY,
     name       TEXT    NOT NULL UNIQUE,

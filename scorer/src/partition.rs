@@ -40,6 +40,9 @@ pub struct PartitionRecord {
     pub stream_time: StreamTime,
     /// Content hash of the ruleset.
     pub ruleset: String,
+    /// Identity of the log that the positions are of.
+    #[serde(default)]
+    pub log: String,
 }
 
 /// Where a partition's scorer stands.
@@ -58,8 +61,8 @@ pub struct Position {
 pub struct Emitted {
     /// For `risk-scores`, with dense seqs.
     pub scores: Vec<Record>,
-    /// For `risk-alerts`.
-    pub alerts: Vec<Record>,
+    /// For `risk-alerts`, each with the `seq` of its scored record.
+    pub alerts: Vec<(Seq, Record)>,
     /// For `dead-letters`.
     pub dead_letters: Vec<Record>,
     /// `seq` of the first of `scores`.
@@ -179,7 +182,7 @@ impl PartitionScorer {
             self.record.counts.alerts += 1;
             let text = std::str::from_utf8(&stored.value).unwrap_or("{}");
             if let Ok(value) = output::standalone_alert(alert, text) {
-                out.alerts.push(Record::new(Bytes::copy_from_slice(alert.alert_id.as_bytes()), value));
+                out.alerts.push((position.seq, Record::new(Bytes::copy_from_slice(alert.alert_id.as_bytes()), value)));
             }
         }
         let mut emitted = Record { key: Some(key), value: Bytes::from(value), headers: Vec::new() };

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use wh_eventlog::gauges::Gauges;
 use wh_eventlog::retry::until_settled;
-use wh_eventlog::{Assignment, Commit, Consumer, Event, Fetched, Log, Record, dead_letters};
+use wh_eventlog::{Assignment, Bytes, Commit, Consumer, Event, Fetched, Log, Record, dead_letters};
 use wh_schemas::topics::{ACCEPTED_TRANSACTIONS, DEAD_LETTERS, RISK_ALERTS, RISK_SCORES, SCORER_STATE};
 use wh_schemas::{Reaction, position::Seq};
 
@@ -23,6 +23,9 @@ use crate::state::{Checkpoint, CheckpointStore, Delta, rebuild};
 
 /// Name of the scorer's consumer group, role and stage.
 pub const GROUP: &str = "scorer";
+
+/// Users' states that one record batch of a snapshot holds: some 4 MiB.
+const SNAPSHOT_PIECE: usize = 1_000;
 
 /// How the stage runs.
 #[derive(Clone, Debug)]
@@ -68,6 +71,8 @@ struct Running {
     owner_epoch: u64,
     /// Highest `seq` that stands in the output: produced again after a crash, it would be doubled.
     emitted: Option<Seq>,
+    /// The last alerts that stand in the output: a batch's alerts may be there where its scores are not.
+    standing_alerts: HashSet<Bytes>,
     checkpointed: u64,
     checkpointed_at: Instant,
     unsaved_users: HashSet<String>,
@@ -153,6 +158,13 @@ impl Stage {
                     Checkpoint { position: Position::default(), record: PartitionRecord::default(), users: Vec::new(), ids: Vec::new() }
                 }
             };
+            let identity = self.log.identity().await?;
+            if !record.log.is_empty() && record.log != identity {
+                return Err(Reaction::fatal(format!(
+                    "partition {partition}: the baselines store was made from another log: restore the log that belongs to it, or begin with an empty data folder (--data DIR)"
+                )));
+            }
+            let record = PartitionRecord { log: identity, ..record };
             tracing::info!(stage = GROUP, partition, next_seq = position.next_seq, users = users.len(), ids = ids.len(), owner_epoch, "partition taken over");
             let mut seen = Ids::new(self.settings.dedup_horizon);
             ids.iter().for_each(|s| seen.remember(*s));
@@ -165,7 +177,8 @@ impl Stage {
             let unsaved_ids = if lost { ids.clone() } else { Vec::new() };
             // A store that was lost is written at the first occasion, even where no record comes.
             let checkpointed = if lost { 0 } else { position.next_offset };
-            let snapshotted = position.next_offset;
+            // Where the last snapshot stood is not known: one is due at the first occasion, if the partition has seen anything.
+            let snapshotted = 0;
             let scorer = PartitionScorer::new(partition, self.settings.ruleset.clone(), position, record, users, seen, &self.settings.build);
             let now = Instant::now();
             self.partitions.insert(
@@ -174,6 +187,7 @@ impl Stage {
                     scorer: Some(scorer),
                     owner_epoch,
                     emitted,
+                    standing_alerts: rebuild::last_alerts(&*self.log, partition).await?,
                     checkpointed,
                     checkpointed_at: now,
                     unsaved_users,
@@ -204,7 +218,10 @@ impl Stage {
         if let Some(last) = running.emitted {
             let standing = usize::try_from((last + 1).saturating_sub(emitted.first_seq)).unwrap_or(usize::MAX).min(emitted.scores.len());
             emitted.scores.drain(..standing);
+            // Alerts are produced before their scores: those of scores that stand, stand too; of the batch behind, some may.
+            emitted.alerts.retain(|(seq, alert)| *seq > last && alert.key.as_ref().is_none_or(|id| !running.standing_alerts.contains(id)));
         }
+        let alerts = emitted.alerts.into_iter().map(|(_, alert)| alert).collect();
         Gauges::add(&self.gauges.alerts, scorer.counts().alerts - alerts_before);
         Gauges::add(&self.gauges.dead_letters, emitted.dead_letters.len() as u64);
         running.scorer = Some(scorer);
@@ -216,7 +233,7 @@ impl Stage {
                 return Ok(false);
             }
         }
-        for (topic, records) in [(RISK_ALERTS, emitted.alerts), (RISK_SCORES, emitted.scores)] {
+        for (topic, records) in [(RISK_ALERTS, alerts), (RISK_SCORES, emitted.scores)] {
             if !produce(log, topic, partition, records, gauges, stop).await? {
                 return Ok(false);
             }
@@ -249,7 +266,7 @@ impl Stage {
         running.unsaved_users.extend(users);
         running.unsaved_ids.extend(ids);
         if position.next_offset == running.checkpointed {
-            return Ok(());
+            return self.snapshot_if_due(partition, stop).await;
         }
         let mut names: Vec<&String> = running.unsaved_users.iter().collect();
         names.sort_unstable();
@@ -277,22 +294,36 @@ impl Stage {
             Err(other) => return Err(other),
         }
         consumer.commit(vec![Commit { topic: ACCEPTED_TRANSACTIONS.into(), partition, next_offset: position.next_offset, metadata: String::new() }]).await?;
+        self.snapshot_if_due(partition, stop).await
+    }
+
+    /// Writes what changed since the last snapshot into the log, now and then and at a stop, so that the baselines store may be lost.
+    async fn snapshot_if_due(&mut self, partition: u32, stop: &CancellationToken) -> Result<(), Reaction> {
+        let Some(running) = self.partitions.get_mut(&partition) else { return Ok(()) };
+        let Some(scorer) = &running.scorer else { return Ok(()) };
+        let position = scorer.position().clone();
         let due = position.next_offset - running.snapshot_offset >= self.settings.snapshot_records
             || (running.snapshot_at.elapsed() >= self.settings.snapshot_every && position.next_offset > running.snapshot_offset)
-            || stop.is_cancelled();
-        if due && !running.snapshot_users.is_empty() {
+            || (stop.is_cancelled() && position.next_offset > running.snapshot_offset);
+        // Only what a checkpoint covers: a snapshot must not be ahead of what is durable elsewhere.
+        if due && position.next_offset == running.checkpointed {
             let mut names: Vec<&String> = running.snapshot_users.iter().collect();
             names.sort_unstable();
             let records = rebuild::records(&position, &scorer.record(), &states(scorer, names))?;
-            match self.log.produce(SCORER_STATE, partition, records).await {
-                Ok(_) => {
-                    running.snapshot_users.clear();
-                    running.snapshot_at = Instant::now();
-                    running.snapshot_offset = position.next_offset;
+            // In pieces that one record batch holds, the partition's own record last: it makes the snapshot count.
+            for piece in records.chunks(SNAPSHOT_PIECE) {
+                match self.log.produce(SCORER_STATE, partition, piece.to_vec()).await {
+                    Ok(_) => {}
+                    Err(Reaction::Transient { message, .. }) => {
+                        tracing::warn!(stage = GROUP, partition, "no snapshot for now: {message}");
+                        return Ok(());
+                    }
+                    Err(other) => return Err(other),
                 }
-                Err(Reaction::Transient { message, .. }) => tracing::warn!(stage = GROUP, partition, "no snapshot for now: {message}"),
-                Err(other) => return Err(other),
             }
+            running.snapshot_users.clear();
+            running.snapshot_at = Instant::now();
+            running.snapshot_offset = position.next_offset;
         }
         Ok(())
     }

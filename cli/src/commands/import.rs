@@ -1,6 +1,6 @@
 //! `wardhouse import`: a file or stdin into the log.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -14,6 +14,12 @@ use crate::failure::Failure;
 use crate::pipeline;
 use crate::settings::Settings;
 
+/// Where rejected lines go: the file that was named, else one in the data folder. They are never dropped.
+pub(crate) fn rejects_file(settings: &Settings, file: &Path, named: Option<&Path>) -> PathBuf {
+    let name = if file == Path::new("-") { "stdin".into() } else { file.file_name().unwrap_or_default().to_string_lossy() };
+    named.map_or_else(|| settings.data.join("import").join(format!("{name}.rejects.ndjson")), Path::to_owned)
+}
+
 /// The settings of an import of `file`.
 pub(crate) fn import_settings(settings: &Settings, file: &Path, format: InputFormat, rejects: Option<&Path>, restart: bool) -> ImportSettings {
     let stdin = file == Path::new("-");
@@ -24,7 +30,7 @@ pub(crate) fn import_settings(settings: &Settings, file: &Path, format: InputFor
             InputFormat::Ndjson => Format::Ndjson,
             InputFormat::Csv => Format::Csv,
         },
-        rejects: rejects.map(Path::to_owned),
+        rejects: Some(rejects_file(settings, file, rejects)),
         state_folder: (!stdin).then(|| settings.data.join("import")),
         reading: settings.reading.clone(),
         batch_records: 2_000,
@@ -49,15 +55,11 @@ pub(crate) async fn import(log: Arc<dyn Log>, import: ImportSettings, stop: Canc
 }
 
 /// What an import did, as a line.
-pub(crate) fn told(progress: &Progress, rejects: Option<&Path>) -> String {
+pub(crate) fn told(progress: &Progress, rejects: &Path) -> String {
     if progress.already {
         return format!("this file was imported before ({} lines); --restart imports it again", progress.lines);
     }
-    let where_to = match (rejects, progress.rejected) {
-        (_, 0) => String::new(),
-        (Some(path), _) => format!(" (see {})", path.display()),
-        (None, _) => " (name a file with --rejects to see why)".to_owned(),
-    };
+    let where_to = if progress.rejected == 0 { String::new() } else { format!(" (see {})", rejects.display()) };
     format!("{} lines read: {} accepted, {} rejected{where_to}", progress.lines, progress.accepted, progress.rejected)
 }
 
@@ -65,6 +67,7 @@ pub(crate) fn run(settings: &Settings, args: &ImportArgs) -> Result<(), Failure>
     let runtime = runtime("import")?;
     let import_settings = import_settings(settings, &args.file, args.format, args.rejects.as_deref(), args.restart);
     let outcome = runtime.block_on(async {
+        std::fs::create_dir_all(settings.data.join("import")).map_err(|e| format!("cannot create {}: {e}", settings.data.join("import").display()))?;
         let log = pipeline::open_log(settings).await?;
         let stop = CancellationToken::new();
         let asked = stop.clone();
@@ -73,7 +76,7 @@ pub(crate) fn run(settings: &Settings, args: &ImportArgs) -> Result<(), Failure>
             asked.cancel();
         });
         let done = import(log, import_settings, stop.clone()).await?;
-        anstream::println!("{}", told(&done, args.rejects.as_deref()));
+        anstream::println!("{}", told(&done, &rejects_file(settings, &args.file, args.rejects.as_deref())));
         if stop.is_cancelled() {
             anstream::println!("stopped; the same command goes on from here");
         }

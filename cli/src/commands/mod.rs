@@ -46,17 +46,23 @@ pub(crate) fn engine(settings: &Settings) -> Result<wh_query::Engine, Failure> {
     wh_query::Engine::open(places, options).map_err(|e| Failure::Failed(e.to_string()))
 }
 
-/// Resolves at Ctrl-C or SIGTERM.
+/// How a person runs this program again: by cargo, where cargo runs it.
+pub(crate) fn invocation() -> &'static str {
+    if std::env::var_os("CARGO").is_some() { "cargo run -q --" } else { "wardhouse" }
+}
+
+/// Resolves at Ctrl-C, SIGTERM, or when the terminal closes.
 pub(crate) async fn asked_to_stop() {
     use tokio::signal::unix::{SignalKind, signal};
-    match signal(SignalKind::terminate()) {
-        Ok(mut terminate) => {
+    match (signal(SignalKind::terminate()), signal(SignalKind::hangup())) {
+        (Ok(mut terminate), Ok(mut hangup)) => {
             tokio::select! {
                 _ = tokio::signal::ctrl_c() => {}
                 _ = terminate.recv() => {}
+                _ = hangup.recv() => {}
             }
         }
-        Err(_) => {
+        _ => {
             if tokio::signal::ctrl_c().await.is_err() {
                 std::future::pending::<()>().await;
             }

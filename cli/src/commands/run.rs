@@ -51,11 +51,10 @@ pub(crate) fn run(settings: &Settings, args: &RunArgs) -> Result<(), Failure> {
         };
         operations.ready.store(false, Ordering::Relaxed);
         ticker.finish();
-        let log = pipeline.log.clone();
-        let stopped = pipeline.stop().await;
         if failure.is_none() {
-            pipeline::audit(&*log, "stages_stopped", "run", "info", serde_json::json!({ "roles": names })).await?;
+            pipeline::audit(&*pipeline.log, "stages_stopping", "run", "info", serde_json::json!({ "roles": names })).await?;
         }
+        let stopped = pipeline.stop().await;
         match (failure, stopped) {
             (Some(failure), _) | (None, Err(failure)) => Err(Failure::Failed(failure)),
             (None, Ok(())) => Ok(()),

@@ -43,7 +43,24 @@ fn decoded(input: impl Read + 'static) -> io::Result<Box<dyn BufRead>> {
     })
 }
 
+/// Refuses to write over a file that is read, or two outputs into one file.
+fn apart(args: &ScoreArgs) -> Result<(), Failure> {
+    let same = |a: &Option<std::path::PathBuf>, b: &Option<std::path::PathBuf>| match (a, b) {
+        (Some(a), Some(b)) => a == b || matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b),
+        _ => false,
+    };
+    for (a, b, what) in
+        [(&args.output, &args.file, "--output is the input"), (&args.rejects, &args.file, "--rejects is the input"), (&args.rejects, &args.output, "--rejects is --output")]
+    {
+        if same(a, b) {
+            return Err(Failure::Settings(vec![format!("{what}: name another file")]));
+        }
+    }
+    Ok(())
+}
+
 pub(crate) fn run(settings: &Settings, args: &ScoreArgs) -> Result<(), Failure> {
+    apart(args)?;
     let mut input = match args.file.as_deref() {
         Some(path) if path != Path::new("-") => open(path)?,
         _ => decoded(io::stdin())?,

@@ -153,6 +153,11 @@ impl Ticker {
         }
     }
 
+    /// Shows the line again.
+    pub(crate) fn resume(&self) {
+        self.line.reset();
+    }
+
     /// Takes the line away.
     pub(crate) fn finish(&self) {
         self.line.finish_and_clear();

@@ -10,8 +10,8 @@ use wh_schemas::Reaction;
 use wh_schemas::topics::HOSPITAL_TRANSACTIONS;
 
 use crate::args::{InputFormat, RoleName, UpArgs};
-use crate::commands::import::{import, import_settings, told};
-use crate::commands::{asked_to_stop, engine, question, run::serve_http, runtime, ticker::Ticker};
+use crate::commands::import::{import, import_settings, rejects_file, told};
+use crate::commands::{asked_to_stop, engine, invocation, question, run::serve_http, runtime, ticker::Ticker};
 use crate::failure::Failure;
 use crate::operations::{self, Operations};
 use crate::pipeline::{self, Pipeline, STAGES};
@@ -33,6 +33,11 @@ enum Source {
 pub(crate) fn run(settings: &Settings, args: &UpArgs) -> Result<(), Failure> {
     if !(args.rate >= 0.0 && args.rate <= 1_000_000.0) {
         return Err(Failure::Settings(vec![format!("--rate {}: expected 0 to 1000000", args.rate)]));
+    }
+    if let Some(file) = args.input.as_deref().filter(|file| *file != std::path::Path::new("-"))
+        && let Err(error) = std::fs::File::open(file)
+    {
+        return Err(Failure::Failed(format!("cannot read {}: {error}", file.display())));
     }
     let pipeline_runtime = runtime("pipeline")?;
     // SQL has threads of its own: a long query must not hold up the stream.
@@ -72,13 +77,15 @@ async fn up(settings: &Settings, args: &UpArgs, sql_runtime: &tokio::runtime::Ha
     let outcome = feed_and_watch(settings, args, &mut pipeline, &mut ticker, first, started, sql_runtime, &stop).await;
     operations.ready.store(false, Ordering::Relaxed);
     ticker.finish();
-    let log = pipeline.log.clone();
+    if outcome.is_ok() {
+        // Before the stages stop, so that the ledger has it.
+        pipeline::audit(&*pipeline.log, "stopping", "up", "info", serde_json::json!({})).await?;
+    }
     let stopped = pipeline.stop().await;
     match (outcome, stopped) {
         (Err(failure), _) => Err(failure),
         (Ok(()), Err(failure)) => Err(Failure::Failed(failure)),
         (Ok(()), Ok(())) => {
-            pipeline::audit(&*log, "stopped", "up", "info", serde_json::json!({})).await?;
             anstream::println!("stopped; everything acknowledged is kept, the next `wardhouse up` goes on from here");
             Ok(())
         }
@@ -107,6 +114,7 @@ async fn feed_and_watch(
 ) -> Result<(), Failure> {
     let mut ask = first;
     if let Some(file) = &args.input {
+        std::fs::create_dir_all(settings.data.join("import")).map_err(|e| format!("cannot create {}: {e}", settings.data.join("import").display()))?;
         let import_settings = import_settings(settings, file, InputFormat::Auto, args.rejects.as_deref(), false);
         let log = pipeline.log.clone();
         let importing = tokio::spawn(import(log, import_settings, stop.clone()));
@@ -118,7 +126,7 @@ async fn feed_and_watch(
                 () = tokio::time::sleep(Duration::from_secs(1)) => ticker.tick(pipeline, false).await?,
             }
         };
-        ticker.say(&told(&done, args.rejects.as_deref()));
+        ticker.say(&told(&done, &rejects_file(settings, file, args.rejects.as_deref())));
     }
     let history = if first && !args.no_history && args.input.is_none() { settings.generator.history } else { 0 };
     let world = if history > 0 || args.rate > 0.0 || settings.data.join("generator/progress.json").exists() {
@@ -152,9 +160,15 @@ async fn feed_and_watch(
             }
         }
     }
-    if ask && !stop.is_cancelled() {
+    // Without a transaction there is nothing to ask for.
+    let any = pipeline.gauges.get(&RoleName::Intake).is_some_and(|g| g.records.load(Ordering::Relaxed) > 0);
+    if ask && any && !stop.is_cancelled() {
         ticker.finish();
-        answer(settings, started, sql_runtime).await?;
+        if let Err(Failure::Failed(sentence)) = answer(settings, started, sql_runtime).await {
+            // The pipeline goes on: a question that cannot be answered is no failure of it.
+            anstream::eprintln!("the question could not be answered: {sentence}");
+        }
+        ticker.resume();
     }
     if args.until_idle || stop.is_cancelled() {
         return Ok(());
@@ -218,9 +232,10 @@ async fn answer(settings: &Settings, started: Instant, sql_runtime: &tokio::runt
     asked.await.map_err(|e| e.to_string())??;
     let data = if settings.data == std::path::Path::new(crate::settings::DEFAULT_DATA) { String::new() } else { format!(" --data {}", settings.data.display()) };
     anstream::println!("\n(answered {:.1} s after the start)\n\nTry next, in another terminal:", started.elapsed().as_secs_f64());
-    anstream::println!("  wardhouse sql{data}                        a shell: \\d lists the tables of all stores");
-    anstream::println!("  wardhouse sql{data} \"SELECT severity, title FROM search.alerts WHERE match(message, 'refund AND night') LIMIT 5\"");
-    anstream::println!("  wardhouse status{data}                     how far every store is, in lines that add up\n");
+    let wardhouse = invocation();
+    anstream::println!("  {wardhouse} sql{data}                        a shell: \\d lists the tables of all stores");
+    anstream::println!("  {wardhouse} sql{data} \"SELECT severity, title FROM search.alerts WHERE match(message, 'refund AND counterparty') LIMIT 5\"");
+    anstream::println!("  {wardhouse} status{data}                     how far every store is, in lines that add up\n");
     Ok(())
 }
 

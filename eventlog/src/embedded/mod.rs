@@ -99,6 +99,9 @@ impl Producer for EmbeddedLog {
 
 #[async_trait]
 impl Reader for EmbeddedLog {
+    async fn identity(&self) -> Result<String, Reaction> {
+        self.reads.identity().await
+    }
     async fn partitions(&self, topic: &str) -> Result<u32, Reaction> {
         self.reads.partitions(topic).await
     }

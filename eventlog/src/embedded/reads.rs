@@ -68,7 +68,7 @@ pub(super) fn fetch(connection: &Connection, topic: &str, partition: u32, from: 
     let (topic_id, bounds) = find(connection, topic, partition)?;
     if from < bounds.start || from > bounds.end {
         return Err(ReadError::Reaction(Reaction::fatal(format!(
-            "{topic} partition {partition}: the position {from} is not there (the log holds {} to {}): records between are gone; raise log.retention or its size, and rebuild this store by `wardhouse replay`",
+            "{topic} partition {partition}: the position {from} is not there (the log holds {} to {}): records between are gone; raise log.max_mib, and restore the store that asked from a backup",
             bounds.start, bounds.end
         ))));
     }
@@ -101,6 +101,10 @@ pub(super) fn fetch(connection: &Connection, topic: &str, partition: u32, from: 
 
 #[async_trait]
 impl Reader for Reads {
+    async fn identity(&self) -> Result<String, Reaction> {
+        self.run(|connection| Ok(connection.query_row("SELECT id FROM identity", [], |row| row.get(0))?)).await
+    }
+
     async fn partitions(&self, topic: &str) -> Result<u32, Reaction> {
         let topic = topic.to_owned();
         self.run(move |connection| {

@@ -171,7 +171,7 @@ fn produce(
         #[expect(clippy::cast_precision_loss, reason = "a limit, not an account")]
         if (*size + bytes) as f64 > settings.max_bytes as f64 * reserve {
             return Ok(Err(Reaction::Transient {
-                message: format!("the log is full ({} MiB of records that are not in every store yet): waiting for the sinks, or raise log.max_bytes", *size / 1_048_576),
+                message: format!("the log is full ({} MiB of records that are not in every store yet): waiting for the sinks, or raise log.max_mib", *size / 1_048_576),
                 retry_after: Some(std::time::Duration::from_secs(1)),
             }));
         }

@@ -62,9 +62,11 @@ impl Store {
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => "it is busy: ask again",
             Some(ErrorCode::OperationInterrupted) => "the query was ended before it was done",
             Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied | ErrorCode::ReadOnly) => "check that this user may read the file and write in its folder",
-            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => "the file is damaged: restore it from a backup, or rebuild it by `wardhouse replay`",
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+                "the file is damaged: stop `wardhouse up`, move it away and start again: the log fills it anew as far as it reaches back"
+            }
             Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure) => "check the disk and its free space",
-            _ => "see `wardhouse doctor`",
+            _ => "`wardhouse status` says what to do",
         };
         QueryError::Store { role: self.role(), message: format!("{}: {error}", self.path.display()), remedy: remedy.to_owned() }
     }

@@ -131,7 +131,7 @@ fn damaged(store: &Store, what: &dyn std::fmt::Display) -> QueryError {
     QueryError::Store {
         role: store.role(),
         message: format!("{}: {what}", store.path.display()),
-        remedy: "the file is damaged or of another layout: compare it by `wardhouse reconcile`".to_owned(),
+        remedy: "the file is damaged or of another layout: `wardhouse status` says what to do".to_owned(),
     }
 }
 

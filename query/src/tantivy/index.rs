@@ -41,8 +41,8 @@ impl SearchIndex {
     pub(crate) fn failed(&self, what: &dyn fmt::Display) -> QueryError {
         QueryError::Store {
             role: "search",
-            message: format!("{}: {what}", self.path.display()),
-            remedy: "see `wardhouse doctor`; the index can be rebuilt by `wardhouse replay`".to_owned(),
+            message: format!("{}: {}", self.path.display(), what.to_string().chars().take(200).collect::<String>()),
+            remedy: "stop `wardhouse up`, move the folder away and start again: the log fills it anew as far as it reaches back".to_owned(),
         }
     }
 

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 /// A fingerprint with how often and when it was last seen. 24 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Entry {
+    #[serde(with = "postcard::fixint::le")]
     fingerprint: u64,
     count: u32,
     last: i64,

@@ -188,7 +188,7 @@ impl Engine {
         let mut proposed = Proposed::default();
         let hour = self.ruleset.hour_of_week(observation.timestamp);
         rules::amount(observation, user, &self.ruleset, &mut proposed);
-        rules::time(observation, user, hour, &self.ruleset, &mut proposed);
+        rules::time(user, hour, &self.ruleset, &mut proposed);
         rules::frequency(observation, user, hour, &self.ruleset, &mut proposed);
         rules::behavior(observation, user, &self.ruleset, &mut proposed);
         rules::metadata(observation, user, &self.ruleset, &mut proposed);

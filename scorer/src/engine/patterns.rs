@@ -1,7 +1,7 @@
 //! Patterns by user: what several rows together confirm. A confirmed pattern may saturate the dimensions that it
 //! speaks to, and says so in its reason.
 //!
-//! They rest on a short memory of the user's last events, 32 of them, one entry each.
+//! They rest on a short memory of the user's last events, 24 of them, one entry each.
 
 use std::collections::VecDeque;
 
@@ -15,13 +15,14 @@ use super::user::UserState;
 use super::{Observation, Proposed};
 
 /// Events that are remembered.
-const MEMORY: usize = 32;
+const MEMORY: usize = 24;
 
 /// One remembered event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Event {
     at: i64,
     cents: i64,
+    #[serde(with = "postcard::fixint::le")]
     counterparty: u64,
     transaction_type: TransactionType,
     /// Scales above the usual, in tenths, at its time.

@@ -50,7 +50,7 @@ pub(super) fn amount(observation: &Observation<'_>, user: &UserState, ruleset: &
 }
 
 /// How unlikely this hour of the week is for this user.
-pub(super) fn time(observation: &Observation<'_>, user: &UserState, hour: u8, ruleset: &Ruleset, proposed: &mut Proposed) {
+pub(super) fn time(user: &UserState, hour: u8, ruleset: &Ruleset, proposed: &mut Proposed) {
     let likelihood = user.hours.likelihood(hour);
     if likelihood < 0.25 {
         let points = 5.0 * libm::log2(0.25 / likelihood.max(0.01)) * maturity(user, ruleset);
@@ -60,7 +60,6 @@ pub(super) fn time(observation: &Observation<'_>, user: &UserState, hour: u8, ru
             format!("{day} {:02}:00 has {:.0} % of an average hour's events for this user ({} learnt)", hour % 24, likelihood * 100.0, user.hours.sum())
         });
     }
-    let _ = observation;
 }
 
 /// How many events lie in the last ten minutes, hour and day, against what this user does at such an hour.

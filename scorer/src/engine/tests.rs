@@ -109,6 +109,21 @@ fn the_state_is_compact_and_reads_back() {
     let bytes = user.to_bytes().unwrap();
     assert!(bytes.len() <= 4096, "{} bytes", bytes.len());
     assert_eq!(&UserState::from_bytes(&bytes).unwrap(), user);
+    let mut worst = trained();
+    for i in 0..2_000_i64 {
+        let fingerprint = (i.unsigned_abs() + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let department = format!("Department {}", i % 40);
+        worst.score(&Observation {
+            account: fingerprint,
+            counterparty: Some(fingerprint),
+            department: &department,
+            transaction_type: TransactionType::ALL[usize::try_from(i % 8).unwrap()],
+            metadata: vec![Some(fingerprint); 3],
+            ..observation(AFTER + i * 337_000_000, "U1", 20_000_000 + i)
+        });
+    }
+    let size = worst.user("U1").unwrap().to_bytes().unwrap().len();
+    assert!(size <= 4096, "{size} bytes");
     assert!(matches!(UserState::from_bytes(&[9, 9]), Err(user::StateError::Version { found: 9 })));
     assert!(UserState::from_bytes(&bytes[..20]).is_err());
 }

@@ -15,14 +15,14 @@ use super::window::Window;
 
 /// Version of the serialised form, its first byte.
 pub const STATE_VERSION: u8 = 1;
-/// Counterparties that are remembered: 20 bytes each when serialised.
-const COUNTERPARTIES: usize = 64;
+/// Counterparties that are remembered: about 18 bytes each when serialised.
+const COUNTERPARTIES: usize = 48;
 /// Accounts that are remembered.
-const ACCOUNTS: usize = 16;
+const ACCOUNTS: usize = 12;
 /// Departments that are remembered.
-const DEPARTMENTS: usize = 12;
+const DEPARTMENTS: usize = 8;
 /// Values that are remembered of each metadata key.
-const METADATA_VALUES: usize = 8;
+const METADATA_VALUES: usize = 6;
 
 /// What is usual for a user.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

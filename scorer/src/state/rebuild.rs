@@ -4,13 +4,13 @@
 //! Records behind the last partition record belong to no snapshot and are ignored. The ids seen are not in it: they
 //! stand in `risk-scores`.
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use serde::{Deserialize, Serialize};
 use wh_eventlog::{Bytes, Reader, Record};
 use wh_schemas::Reaction;
 use wh_schemas::json::Text;
 use wh_schemas::position::Seq;
-use wh_schemas::topics::{RISK_SCORES, SCORER_STATE};
+use wh_schemas::topics::{RISK_ALERTS, RISK_SCORES, SCORER_STATE};
 
 use super::Checkpoint;
 use crate::dedup::{Seen, fingerprints};
@@ -104,6 +104,25 @@ async fn ids_before(log: &dyn Reader, partition: u32, next_seq: Seq, horizon: us
                 ids.push(Seen { id, content, seq: emitted.seq });
             }
         }
+    }
+    Ok(ids)
+}
+
+/// Ids of the last alerts that stand in the output of a partition: more than any one batch raises.
+///
+/// # Errors
+/// Fatal where the log cannot be read.
+pub async fn last_alerts(log: &dyn Reader, partition: u32) -> Result<HashSet<Bytes>, Reaction> {
+    const ALERTS: u64 = 20_000;
+    let bounds = log.bounds(RISK_ALERTS, partition).await?;
+    let mut next = bounds.end.saturating_sub(ALERTS).max(bounds.start);
+    let mut ids = HashSet::new();
+    while next < bounds.end {
+        let batch = log.read(RISK_ALERTS, partition, next, READ_BYTES).await?;
+        let Some(last) = batch.last() else { break };
+        next = last.offset + 1;
+        // A copy: a slice would keep the whole batch in memory.
+        ids.extend(batch.iter().filter_map(|record| record.key.as_deref().map(Bytes::copy_from_slice)));
     }
     Ok(ids)
 }

@@ -11,7 +11,7 @@ use wh_eventlog::gauges::Gauges;
 use wh_eventlog::retry::until_settled;
 use wh_eventlog::{Commit, Consumer, Event, Log, Stored};
 use wh_schemas::position::{ORIGIN_TIME_HEADER, Origin};
-use wh_schemas::topics::DEAD_LETTERS;
+use wh_schemas::topics::{DEAD_LETTERS, RISK_SCORES};
 use wh_schemas::{Reaction, ids};
 use wh_stores::clock;
 
@@ -61,6 +61,7 @@ struct Runner {
     settled: BTreeMap<(Arc<str>, u32), u64>,
     committed_at: Instant,
     retained_at: Option<Instant>,
+    seen: BTreeMap<(Arc<str>, u32), u64>,
 }
 
 /// Runs a sink until it is stopped; what was written is visible and committed when it returns.
@@ -82,6 +83,7 @@ pub async fn run(log: Arc<dyn Log>, store: Box<dyn Store>, settings: RunnerSetti
         settled: BTreeMap::new(),
         committed_at: Instant::now(),
         retained_at: None,
+        seen: BTreeMap::new(),
     };
     while !runner.stop.is_cancelled() {
         let wait = match runner.unpublished.since {
@@ -100,6 +102,9 @@ pub async fn run(log: Arc<dyn Log>, store: Box<dyn Store>, settings: RunnerSetti
                         // The store's own word counts: the log's note may be ahead of a store that was restored from a backup.
                         let next = positions.iter().find(|p| p.partition == partition).map_or(0, |p| p.next_offset);
                         runner.gauges.reached(topic, partition, next);
+                        // Rows of an open block are read again; they were visible before.
+                        let seen = positions.iter().find(|p| p.partition == partition).map_or(0, |p| p.visible_seq);
+                        runner.seen.insert(((*topic).into(), partition), if *topic == RISK_SCORES { seen } else { next });
                         consumer.seek(topic, partition, next);
                     }
                 }
@@ -178,7 +183,8 @@ impl Runner {
                     let unpublished = &mut self.unpublished;
                     unpublished.since.get_or_insert(begun);
                     unpublished.records += batch.records.len() as u64;
-                    unpublished.appended.extend(batch.records.iter().filter_map(|r| r.header(ORIGIN_TIME_HEADER)?.parse::<i64>().ok()));
+                    let seen = self.seen.get(&(batch.topic.clone(), batch.partition)).copied().unwrap_or(0);
+                    unpublished.appended.extend(batch.records.iter().filter(|r| r.offset >= seen).filter_map(|r| r.header(ORIGIN_TIME_HEADER)?.parse::<i64>().ok()));
                     unpublished.positions.insert((batch.topic, batch.partition), position);
                     return Ok(true);
                 }

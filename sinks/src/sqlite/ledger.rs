@@ -97,7 +97,8 @@ impl Store for LedgerStore {
                 }
                 write_row(transaction, record, &row, &mut profiles, &mut alerts).map(|tally| tally.stored)
             })?;
-            profiles.write(transaction)?;
+            // Profiles counted these rows when they were first written.
+            drop(profiles);
             Ok(written)
         });
         file::counted(written.await?)

@@ -31,12 +31,14 @@ pub struct SearchStore {
 
 fn reaction(folder: &Path, error: &TantivyError) -> Reaction {
     let place = folder.display();
+    // A damaged file's whole content may stand in the error.
+    let told: String = error.to_string().chars().take(200).collect();
     match error {
         TantivyError::LockFailure(..) => Reaction::fatal(format!("search: another process writes the index {place}: stop it first")),
         TantivyError::DataCorruption(_) | TantivyError::OpenReadError(_) | TantivyError::IncompatibleIndex(_) | TantivyError::SchemaError(_) => Reaction::fatal(format!(
-            "search: the index {place} is damaged or of another version ({error}): move the folder away and start again, and the log will fill it anew as far as it reaches back"
+            "search: the index {place} is damaged or of another version ({told}): move the folder away and start again, and the log will fill it anew as far as it reaches back"
         )),
-        _ => Reaction::fatal(format!("search ({place}): {error}: check the disk and its free space, then start again")),
+        _ => Reaction::fatal(format!("search ({place}): {told}: check the disk and its free space, then start again")),
     }
 }
 

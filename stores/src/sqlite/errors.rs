@@ -21,6 +21,9 @@ pub fn reaction(role: &str, path: &Path, error: &Error) -> Reaction {
     match failure.code {
         ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::OperationInterrupted => Reaction::transient(format!("{role} ({place}) is busy: {detail}")),
         ErrorCode::ConstraintViolation | ErrorCode::TooBig | ErrorCode::TypeMismatch => Reaction::Rejected(format!("{role} ({place}): {detail}")),
+        ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase if role == "log" => Reaction::fatal(format!(
+            "log: the file {place} is damaged or no Wardhouse log ({detail}): restore it from a backup. Without one, begin with an empty data folder (--data DIR): the stores number their rows by this log and cannot go on with another"
+        )),
         ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => Reaction::fatal(format!(
             "{role}: the file {place} is damaged or no Wardhouse store ({detail}): move it away with its -wal and -shm, restore it from a backup or start again, and the log will fill it anew as far as it reaches back"
         )),

@@ -1,0 +1,86 @@
+//! A good baselines store behind a face that breaks the contract in one way.
+
+use std::path::Path;
+
+use async_trait::async_trait;
+use wh_schemas::Reaction;
+use wh_scorer::state::{Checkpoint, CheckpointStore, Delta};
+
+use crate::contract::baselines::{CheckpointAdapter, Embedded};
+
+/// One way to break the contract of the baselines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// Writes all of a checkpoint but one user.
+    DropsAUser,
+    /// Writes all of a checkpoint but the ids.
+    ForgetsIds,
+    /// Remembers ids beyond the horizon.
+    KeepsEveryId,
+    /// Knows of no earlier owner.
+    ForgetsOwners,
+    /// Says that it was done when it was refused.
+    SwallowsErrors,
+    MixesPartitions,
+}
+
+/// What each fault makes fail.
+pub(super) const FAULTS: &[(&str, Fault)] = &[
+    ("a_checkpoint_reads_back_whole", Fault::DropsAUser),
+    ("a_scorer_goes_on_from_a_checkpoint_to_the_bit", Fault::ForgetsIds),
+    ("what_changed_is_merged_into_what_was_there", Fault::ForgetsIds),
+    ("ids_within_the_horizon_are_kept", Fault::KeepsEveryId),
+    ("ids_within_the_horizon_are_kept", Fault::ForgetsIds),
+    ("each_takeover_raises_the_epoch", Fault::ForgetsOwners),
+    ("a_takeover_before_the_first_checkpoint_counts", Fault::ForgetsOwners),
+    ("an_older_epoch_is_refused_and_changes_nothing", Fault::ForgetsOwners),
+    ("an_older_position_is_refused_and_changes_nothing", Fault::SwallowsErrors),
+    ("partitions_are_apart", Fault::MixesPartitions),
+];
+
+/// The embedded store with a fault.
+pub(super) struct BrokenCheckpoints(pub(super) Fault);
+
+#[async_trait]
+impl CheckpointAdapter for BrokenCheckpoints {
+    fn name(&self) -> &'static str {
+        "a broken baselines store"
+    }
+
+    async fn open(&self, place: &Path) -> Box<dyn CheckpointStore> {
+        Box::new(BrokenStore { inner: Embedded.open(place).await, fault: self.0, owners: 0 })
+    }
+}
+
+struct BrokenStore {
+    inner: Box<dyn CheckpointStore>,
+    fault: Fault,
+    owners: u64,
+}
+
+#[async_trait]
+impl CheckpointStore for BrokenStore {
+    async fn take_over(&mut self, partition: u32) -> Result<(u64, Option<Checkpoint>), Reaction> {
+        let (epoch, checkpoint) = self.inner.take_over(partition).await?;
+        Ok((if self.fault == Fault::ForgetsOwners { 1 } else { epoch }, checkpoint))
+    }
+
+    async fn commit(&mut self, mut delta: Delta) -> Result<(), Reaction> {
+        match self.fault {
+            Fault::DropsAUser => drop(delta.users.pop()),
+            Fault::ForgetsIds => delta.ids.clear(),
+            Fault::KeepsEveryId => delta.horizon = usize::MAX,
+            // Each commit comes as if from an owner later than all before.
+            Fault::ForgetsOwners => {
+                self.owners += 1_000;
+                delta.owner_epoch = self.owners;
+            }
+            Fault::MixesPartitions => delta.partition = 0,
+            Fault::SwallowsErrors => {}
+        }
+        match self.inner.commit(delta).await {
+            Err(_) if self.fault == Fault::SwallowsErrors => Ok(()),
+            outcome => outcome,
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! One suite of checks a role, run unchanged over every adapter of it. An adapter that passes is interchangeable.
+//!
+//! A check is a function that panics where the contract is broken; each has a place of its own and knows of its adapter only
+//! how to open and read it. A server's adapter is one more line in `adapters()` of its role. `broken` holds adapters that
+//! break the contract on purpose, and shows that each check finds out.
+
+/// The checks of a suite, with their names.
+macro_rules! checks {
+    ($($check:ident),+ $(,)?) => { &[$((stringify!($check), |adapter| Box::pin($check(adapter)))),+] };
+}
+
+mod baselines;
+mod broken;
+mod log;
+mod sink_checks;
+mod sinks;
+
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+
+use crate::content::Role;
+
+/// A check's name, and what runs it on an adapter.
+pub(crate) type Check<A> = (&'static str, fn(A) -> BoxFuture<'static, ()>);
+
+/// How long one check may take.
+const LIMIT: Duration = Duration::from_secs(45);
+
+/// Runs checks side by side; gives the names of those that failed and what they said.
+async fn failures<A: Clone>(adapter: &A, checks: &[Check<A>]) -> Vec<(&'static str, String)> {
+    let running: Vec<_> = checks.iter().map(|(name, check)| (*name, tokio::spawn(tokio::time::timeout(LIMIT, check(adapter.clone()))))).collect();
+    let mut failed = Vec::new();
+    for (name, task) in running {
+        match task.await {
+            Ok(Ok(())) => {}
+            Ok(Err(late)) => failed.push((name, format!("not within {LIMIT:?}: {late}"))),
+            Err(error) => failed.push((name, said(error))),
+        }
+    }
+    failed
+}
+
+/// What a check said when it panicked.
+fn said(error: tokio::task::JoinError) -> String {
+    let panic = error.into_panic();
+    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    text.unwrap_or("a panic without words").to_owned()
+}
+
+/// Runs a suite over an adapter that must pass it.
+async fn keeps<A: Clone>(name: &str, adapter: &A, checks: &[Check<A>]) {
+    let failed = failures(adapter, checks).await;
+    let report: Vec<String> = failed.iter().map(|(check, why)| format!("- {check}: {why}")).collect();
+    assert!(failed.is_empty(), "{name} breaks {} of {} checks of its contract:\n{}", failed.len(), checks.len(), report.join("\n"));
+}
+
+/// Runs one check of a suite over an adapter that must not pass it.
+async fn caught<A: Clone>(adapter: &A, checks: &[Check<A>], check: &str, fault: &str) {
+    let named: Vec<Check<A>> = checks.iter().filter(|(name, _)| *name == check).copied().collect();
+    assert_eq!(named.len(), 1, "there is one check {check}");
+    assert!(!failures(adapter, &named).await.is_empty(), "{check} did not find out that the adapter is broken: {fault}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_log_keeps_the_contract_of_the_log() {
+    for adapter in log::adapters() {
+        keeps(adapter.name(), &adapter, log::CHECKS).await;
+    }
+}
+
+async fn sinks_keep_their_contract(role: Role) {
+    for adapter in sinks::adapters().into_iter().filter(|adapter| adapter.role() == role) {
+        keeps(adapter.name(), &adapter, sink_checks::CHECKS).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_ledger_keeps_the_contract_of_the_sinks() {
+    sinks_keep_their_contract(Role::Ledger).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_documents_store_keeps_the_contract_of_the_sinks() {
+    sinks_keep_their_contract(Role::Documents).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_metrics_store_keeps_the_contract_of_the_sinks() {
+    sinks_keep_their_contract(Role::Metrics).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_search_store_keeps_the_contract_of_the_sinks() {
+    sinks_keep_their_contract(Role::Search).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_baselines_store_keeps_the_contract_of_the_baselines() {
+    for adapter in baselines::adapters() {
+        keeps(adapter.name(), &adapter, baselines::CHECKS).await;
+    }
+}

@@ -1,0 +1,331 @@
+//! The whole pipeline in one process: stages that are killed in the middle of their work, a log that is full, a baselines
+//! store that is lost, records that are none; and then every store holds what the log holds.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+use wh_eventlog::dead_letters::{self, Found};
+use wh_eventlog::gauges::Gauges;
+use wh_eventlog::{Bounds, Bytes, Consumer, Log, Offset, Producer, Reader, Record, Stored};
+use wh_ingest::intake;
+use wh_schemas::Reaction;
+use wh_schemas::topics::{ACCEPTED_TRANSACTIONS, HOSPITAL_TRANSACTIONS, RISK_SCORES, TopicSpec};
+use wh_schemas::validate::{Reading, decode_transaction};
+use wh_scorer::stage;
+use wh_scorer::state::sqlite::{SqliteCheckpoints, read_partitions};
+
+use crate::content::{Role, assert_same, expected, published, read_back};
+use crate::pipeline::{PARTITIONS, Pipeline, STAGES, scorer_settings, until};
+use crate::records::{accepted, hospital, score, small_hospital, stream, topic};
+
+/// A record that is no transaction, of a kind that `number` chooses.
+fn malformed(number: usize) -> Vec<u8> {
+    let valid = r#""timestamp":"2026-01-02T03:04:05Z","user_id":"u","account_id":"a","department":"IT","transaction_type":"billing""#;
+    match number % 10 {
+        0 => b"no JSON at all".to_vec(),
+        1 => format!("{{\"transaction_id\":\"cut-{number}\",{valid},\"amou").into_bytes(),
+        2 => vec![0xff, 0xfe, 0x00, b'{', b'}'],
+        3 => Vec::new(),
+        4 => b"[]".to_vec(),
+        5 => format!("{{\"transaction_id\":\"negative-{number}\",{valid},\"amount\":-5}}").into_bytes(),
+        6 => format!("{{\"transaction_id\":\"twice-{number}\",{valid},\"amount\":1,\"amount\":2}}").into_bytes(),
+        7 => format!("{{\"transaction_id\":\"deep-{number}\",{valid},\"amount\":1,\"metadata\":{{\"a\":{}{}}}}}", "[".repeat(200), "]".repeat(200)).into_bytes(),
+        8 => format!("{{\"transaction_id\":\"places-{number}\",{valid},\"amount\":1.001}}").into_bytes(),
+        _ => format!("{{\"transaction_id\":\"nul-\\u0000-{number}\",{valid},\"amount\":1}}").into_bytes(),
+    }
+}
+
+/// Generated rows with one malformed, one duplicate in a hundred, and a conflict now and then.
+fn input(rows: usize) -> Vec<Vec<u8>> {
+    let fresh = hospital(7, rows);
+    let mut lines = Vec::new();
+    for (at, line) in fresh.iter().enumerate() {
+        lines.push(line.clone());
+        match at % 100 {
+            37 => lines.push(malformed(at / 100)),
+            71 => lines.push(fresh[at - 50].clone()),
+            _ => {}
+        }
+        if at % 1_000 == 500 {
+            let mut other: Value = serde_json::from_slice(&fresh[at - 10]).unwrap();
+            other["amount"] = json!(0.07);
+            lines.push(serde_json::to_vec(&other).unwrap());
+        }
+    }
+    lines
+}
+
+/// Numbers that look random and are the same in each run.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % limit
+    }
+}
+
+/// Value of each scored record by partition and `seq`, which are dense and each there once.
+async fn scores(log: &dyn Reader) -> BTreeMap<(u32, u64), Bytes> {
+    let mut scores = BTreeMap::new();
+    for (partition, records) in (0..).zip(topic(log, RISK_SCORES).await) {
+        for (seq, record) in (0..).zip(&records) {
+            let row = score(record);
+            assert_eq!((row.partition, row.seq), (partition, seq), "each seq stands in the output once, in order");
+            scores.insert((partition, seq), record.value.clone());
+        }
+    }
+    scores
+}
+
+/// Every store holds the scored records of the log, and nothing else.
+async fn stores_hold_the_log(log: &dyn Reader, folder: &Path) {
+    let records: Vec<Stored> = topic(log, RISK_SCORES).await.concat();
+    for role in Role::ALL {
+        assert_same(&read_back(role, folder).await, &expected(role, &records), role.name());
+    }
+}
+
+/// Letters by stage and origin.
+async fn letters(log: &dyn Reader) -> BTreeMap<(String, String), Found> {
+    let mut letters = BTreeMap::new();
+    for found in dead_letters::read_all(log).await.unwrap() {
+        let before = letters.insert((found.letter.stage.clone(), found.letter.origin.to_string()), found);
+        assert!(before.is_none(), "one letter a stage and origin: {before:?}");
+    }
+    letters
+}
+
+async fn dead_letters_hold_what_was_not_taken(log: &dyn Reader) {
+    let letters = letters(log).await;
+    let mut intake = BTreeSet::new();
+    for (partition, records) in (0..PARTITIONS).zip(topic(log, HOSPITAL_TRANSACTIONS).await) {
+        for record in records {
+            let Err(rejection) = decode_transaction(&record.value, &Reading::default()) else { continue };
+            let place = ("intake".to_owned(), format!("{HOSPITAL_TRANSACTIONS}/{partition}/{}", record.offset));
+            let found = letters.get(&place).unwrap_or_else(|| panic!("{place:?} is not in the dead letters"));
+            assert_eq!((&found.record.value, &found.record.key), (&record.value, &record.key), "the original bytes");
+            assert_eq!((&found.letter.error_class, &found.letter.error_message), (&rejection.class(), &rejection.to_string()));
+            assert!(!rejection.faults.is_empty() && !found.letter.fingerprint.is_empty(), "a reason to act on");
+            intake.insert(place);
+        }
+    }
+    assert!(intake.len() >= 40, "{} malformed records", intake.len());
+    let scorer: Vec<&Found> = letters.iter().filter(|(place, _)| !intake.contains(*place)).map(|(_, found)| found).collect();
+    assert!(scorer.iter().all(|found| found.letter.stage == "scorer" && found.letter.error_class == "transaction_id:conflict"), "{scorer:?}");
+    assert_eq!(scorer.len(), 5, "one of each id with another content");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stages_killed_at_random_leave_every_store_as_if_they_never_had_been() {
+    let lines = input(5_000);
+    let (calm, torn) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut undisturbed = Pipeline::open(calm.path()).await;
+    undisturbed.start_all(&STAGES);
+    undisturbed.feed(&lines).await;
+    undisturbed.settle().await;
+    undisturbed.stop().await;
+
+    let mut killed = Pipeline::open(torn.path()).await;
+    killed.start_all(&STAGES);
+    let mut dice = Dice(0x5eed);
+    for part in lines.chunks(lines.len().div_ceil(10)) {
+        let before = killed.count(RISK_SCORES).await;
+        killed.feed(part).await;
+        // Somewhere in the part, of which about 99 in a hundred are scored.
+        let target = before + dice.below(part.len() as u64 * 8 / 10);
+        until("the scorer comes that far", async || (killed.count(RISK_SCORES).await >= target).then_some(())).await;
+        let victims = 1 + dice.below((1 << STAGES.len()) - 1);
+        let victims: Vec<&'static str> = STAGES.into_iter().enumerate().filter(|(bit, _)| (victims >> bit) & 1 == 1).map(|(_, stage)| stage).collect();
+        for stage in &victims {
+            killed.kill(stage).await;
+        }
+        killed.start_all(&victims);
+    }
+    let status = killed.settle().await;
+    assert!(status.settled() && status.stages.len() == 6, "{status:#?}");
+    killed.stop().await;
+
+    assert!(killed.status().await.unwrap().settled(), "what was settled stays settled");
+    stores_hold_the_log(&*killed.log, torn.path()).await;
+    dead_letters_hold_what_was_not_taken(&*killed.log).await;
+    let (found, wanted) = (scores(&*killed.log).await, scores(&*undisturbed.log).await);
+    assert_eq!(found.len(), wanted.len());
+    let other = found.iter().find(|(place, value)| wanted.get(*place) != Some(*value));
+    assert!(other.is_none(), "scored otherwise than in a run that was never killed: {other:?}");
+    stores_hold_the_log(&*undisturbed.log, calm.path()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn losing_the_baselines_store_loses_nothing() {
+    let mut lines = input(1_500);
+    // Sent again long after: who lost the ids of the beginning takes them for new.
+    lines.extend_from_within(..30);
+    let (calm, robbed) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut undisturbed = Pipeline::open(calm.path()).await;
+    undisturbed.start_all(&STAGES[..2]);
+    undisturbed.feed(&lines).await;
+    undisturbed.settle().await;
+    undisturbed.stop().await;
+
+    let mut pipeline = Pipeline::open(robbed.path()).await;
+    for (round, part) in lines.chunks(lines.len().div_ceil(3)).enumerate() {
+        pipeline.start_all(&STAGES);
+        pipeline.feed(part).await;
+        pipeline.settle().await;
+        pipeline.stop().await;
+        if round == 0 {
+            std::fs::remove_file(robbed.path().join("baselines.db")).unwrap();
+        }
+    }
+    assert!(scores(&*pipeline.log).await == scores(&*undisturbed.log).await, "the state comes back from the log, to the bit");
+    stores_hold_the_log(&*pipeline.log, robbed.path()).await;
+}
+
+/// A record to be appended, as another log holds it.
+fn record(stored: Stored) -> Record {
+    Record { key: stored.key, value: stored.value, headers: stored.headers }
+}
+
+/// A log that takes no scores while it is full.
+struct FullLog {
+    inner: Arc<dyn Log>,
+    full: AtomicBool,
+}
+
+#[async_trait]
+impl Producer for FullLog {
+    async fn produce(&self, topic: &str, partition: u32, records: Vec<Record>) -> Result<Offset, Reaction> {
+        if topic == RISK_SCORES && self.full.load(Ordering::Relaxed) {
+            return Err(Reaction::transient("the log is full"));
+        }
+        self.inner.produce(topic, partition, records).await
+    }
+}
+
+#[async_trait]
+impl Reader for FullLog {
+    async fn identity(&self) -> Result<String, Reaction> {
+        self.inner.identity().await
+    }
+
+    async fn partitions(&self, topic: &str) -> Result<u32, Reaction> {
+        self.inner.partitions(topic).await
+    }
+
+    async fn bounds(&self, topic: &str, partition: u32) -> Result<Bounds, Reaction> {
+        self.inner.bounds(topic, partition).await
+    }
+
+    async fn read(&self, topic: &str, partition: u32, from: Offset, max_bytes: usize) -> Result<Vec<Stored>, Reaction> {
+        self.inner.read(topic, partition, from, max_bytes).await
+    }
+
+    async fn committed(&self, group: &str, topic: &str) -> Result<Vec<(u32, Offset, String)>, Reaction> {
+        self.inner.committed(group, topic).await
+    }
+}
+
+#[async_trait]
+impl Log for FullLog {
+    async fn ensure_topics(&self, topics: &[TopicSpec], partitions: u32) -> Result<(), Reaction> {
+        self.inner.ensure_topics(topics, partitions).await
+    }
+
+    async fn subscribe(&self, group: &str, topics: &[&str]) -> Result<Box<dyn Consumer>, Reaction> {
+        self.inner.subscribe(group, topics).await
+    }
+
+    async fn retain(&self) -> Result<u64, Reaction> {
+        self.inner.retain().await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scorer_stopped_while_the_log_is_full_checkpoints_nothing_that_the_log_does_not_hold() {
+    let folder = tempfile::tempdir().unwrap();
+    let baselines = folder.path().join("baselines.db");
+    let mut pipeline = Pipeline::open(folder.path()).await;
+    let records = accepted(&small_hospital(3, 200)).into_iter().map(record).collect();
+    pipeline.log.produce(ACCEPTED_TRANSACTIONS, 0, records).await.unwrap();
+
+    let full = Arc::new(FullLog { inner: pipeline.log.clone(), full: AtomicBool::new(true) });
+    let (gauges, stop) = (Arc::new(Gauges::new(stage::GROUP)), CancellationToken::new());
+    let checkpoints = Box::new(SqliteCheckpoints::open(&baselines).unwrap());
+    let scorer = tokio::spawn(stage::run(full, checkpoints, scorer_settings(), gauges.clone(), stop.clone()));
+    until("the scorer waits for the log", async || (gauges.retries.load(Ordering::Relaxed) > 0).then_some(())).await;
+    stop.cancel();
+    scorer.await.unwrap().unwrap();
+
+    assert_eq!(pipeline.count(RISK_SCORES).await, 0);
+    let covered: Vec<u64> = read_partitions(&baselines).unwrap().into_iter().map(|(next_offset, _)| next_offset).collect();
+    assert!(covered.iter().all(|next_offset| *next_offset == 0), "a checkpoint covers {covered:?} records whose scores the log does not hold: they are lost");
+    pipeline.start("scorer");
+    pipeline.settle().await;
+    pipeline.stop().await;
+    assert_eq!(scores(&*pipeline.log).await.len(), 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_is_none_goes_to_the_dead_letters_of_each_sink_and_the_rest_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut pipeline = Pipeline::open(folder.path()).await;
+    let records = stream(0);
+    let emitted = |records: &[Stored]| -> Vec<Record> { records.iter().cloned().map(record).collect() };
+    let stranger = Record::new("stranger", "{\"seq\":\"of nobody\"}");
+    pipeline.log.produce(RISK_SCORES, 0, emitted(&records[..10])).await.unwrap();
+    pipeline.log.produce(RISK_SCORES, 0, vec![stranger.clone()]).await.unwrap();
+    pipeline.log.produce(RISK_SCORES, 0, emitted(&records[10..50])).await.unwrap();
+    pipeline.start_all(&STAGES[2..]);
+    until("every sink has passed it", async || {
+        let reached = Role::ALL.map(|role| published(role, folder.path()).ok().and_then(|positions| positions.first().map(|p| p.visible_seq)));
+        (reached == [Some(50); 4]).then_some(())
+    })
+    .await;
+    pipeline.stop().await;
+    let found = dead_letters::read_all(&*pipeline.log).await.unwrap();
+    let stores: BTreeSet<_> = found.iter().filter_map(|found| found.letter.store.as_deref()).collect();
+    assert_eq!(stores, BTreeSet::from(Role::ALL.map(Role::name)));
+    for found in &found {
+        assert_eq!((found.letter.origin.to_string(), found.letter.stage.as_str()), (format!("{RISK_SCORES}/0/10"), "sink"));
+        assert_eq!((&found.record.value, &found.record.key), (&stranger.value, &stranger.key), "the original bytes");
+        assert!(found.letter.error_message.contains("expected a record of the scorer"), "{}", found.letter.error_message);
+    }
+    let held: Vec<Stored> = topic(&*pipeline.log, RISK_SCORES).await.swap_remove(0).into_iter().filter(|record| record.offset != 10).collect();
+    for role in Role::ALL {
+        assert_same(&read_back(role, folder.path()).await, &expected(role, &held), role.name());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn copies_that_intake_makes_after_a_crash_are_dropped() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut pipeline = Pipeline::open(folder.path()).await;
+    pipeline.start_all(&["intake", "scorer"]);
+    let lines = small_hospital(9, 300);
+    pipeline.feed(&lines).await;
+    let status = pipeline.settle().await;
+    pipeline.kill("intake").await;
+    // What intake writes when it was killed before it committed.
+    let sources = topic(&*pipeline.log, HOSPITAL_TRANSACTIONS).await;
+    for (partition, records) in (0..PARTITIONS).zip(sources) {
+        for record in &records[records.len().saturating_sub(20)..] {
+            let (to, copy) = intake::accept(record, partition, PARTITIONS, &Reading::default()).unwrap();
+            pipeline.log.produce(ACCEPTED_TRANSACTIONS, to, vec![copy]).await.unwrap();
+        }
+    }
+    let again = pipeline.settle().await;
+    pipeline.stop().await;
+    let part = |status: &wh_ops::status::Status, name: &str| status.stages[1].parts.iter().find(|(part, _)| *part == name).map(|(_, count)| *count);
+    assert_eq!((part(&status, "scored"), part(&status, "copies")), (Some(300), Some(0)));
+    assert_eq!(part(&again, "scored"), Some(300));
+    assert!(part(&again, "copies").is_some_and(|copies| copies >= 20), "{again:?}");
+    assert_eq!(scores(&*pipeline.log).await.len(), 300);
+}

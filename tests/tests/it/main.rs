@@ -1,0 +1,16 @@
+//! Tests over the whole workspace, in one binary: the contract of each role, delivery under kills, the engine offline and
+//! live, SQL over five stores, and what no crate may do.
+//!
+//! Each test has its own folder and waits for conditions, never for time.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod content;
+mod contract;
+mod delivery;
+mod engine_equality;
+mod five_stores;
+mod layering;
+mod pipeline;
+mod records;
+mod sql;

@@ -1,0 +1,49 @@
+//! SQL over the stores of a folder, its answers as text that tells NULL from the empty string and money from a float.
+
+use std::path::Path;
+
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::datatypes::{DataType, Decimal128Type, TimeUnit, TimestampMicrosecondType};
+use arrow::util::display::array_value_to_string;
+use futures::TryStreamExt;
+use wh_query::{Engine, EngineSettings, Places};
+
+/// How NULL shows.
+pub(crate) const NULL: &str = "∅";
+
+/// An engine over the stores of `folder`, which lie as `wardhouse up` lays them out.
+pub(crate) fn engine(folder: &Path) -> Engine {
+    let places = Places {
+        ledger: folder.join("ledger.db"),
+        documents: folder.join("documents.db"),
+        metrics: folder.join("metrics.db"),
+        baselines: folder.join("baselines.db"),
+        search: folder.join("search"),
+        log: wh_eventlog::embedded::file_of(&folder.join("log")),
+    };
+    Engine::open(places, EngineSettings { zone: "UTC".to_owned(), memory_limit_bytes: 256 << 20, target_partitions: 2 }).unwrap()
+}
+
+/// The rows of a query: times in microseconds, decimals in units of their last place (cents).
+pub(crate) async fn rows(engine: &Engine, sql: &str) -> Vec<Vec<String>> {
+    let result = engine.query(sql).await.unwrap_or_else(|error| panic!("{sql}\n{error}"));
+    let batches: Vec<RecordBatch> = result.stream.try_collect().await.unwrap_or_else(|error| panic!("{sql}\n{error}"));
+    let mut rows = Vec::new();
+    for batch in &batches {
+        for row in 0..batch.num_rows() {
+            rows.push(batch.columns().iter().map(|column| cell(column, row)).collect());
+        }
+    }
+    rows
+}
+
+fn cell(column: &ArrayRef, row: usize) -> String {
+    if column.is_null(row) {
+        return NULL.to_owned();
+    }
+    match column.data_type() {
+        DataType::Timestamp(TimeUnit::Microsecond, _) => column.as_primitive::<TimestampMicrosecondType>().value(row).to_string(),
+        DataType::Decimal128(_, _) => column.as_primitive::<Decimal128Type>().value(row).to_string(),
+        _ => array_value_to_string(column, row).unwrap(),
+    }
+}
