@@ -37,6 +37,23 @@ impl Backoff {
     }
 }
 
+/// Lets a transient failure pass, told and after a short wait, where what failed will be tried again anyway: `None` then.
+///
+/// # Errors
+/// What is not transient.
+pub async fn tolerated<T>(result: Result<T, Reaction>, gauges: &Gauges) -> Result<Option<T>, Reaction> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(Reaction::Transient { message, retry_after }) => {
+            Gauges::add(&gauges.retries, 1);
+            tracing::warn!(stage = gauges.stage, "{message}");
+            tokio::time::sleep(retry_after.unwrap_or(FIRST)).await;
+            Ok(None)
+        }
+        Err(other) => Err(other),
+    }
+}
+
 /// Runs `attempt` until it succeeds or fails for good. `None` when stopped while waiting.
 ///
 /// # Errors

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use wh_eventlog::dead_letters::{self, DeadLetter};
 use wh_eventlog::gauges::Gauges;
-use wh_eventlog::retry::until_settled;
+use wh_eventlog::retry::{tolerated, until_settled};
 use wh_eventlog::{Bytes, Commit, Event, Fetched, Log, Record, Stored};
 use wh_schemas::position::{ORIGIN_HEADER, ORIGIN_TIME_HEADER, Origin};
 use wh_schemas::topics::{ACCEPTED_TRANSACTIONS, DEAD_LETTERS, HOSPITAL_TRANSACTIONS};
@@ -116,7 +116,7 @@ pub async fn run(log: Arc<dyn Log>, reading: Reading, build: String, gauges: Arc
     'running: while !stop.is_cancelled() {
         let event = tokio::select! {
             () = stop.cancelled() => break,
-            event = consumer.poll(COMMIT_EVERY) => event?,
+            event = consumer.poll(COMMIT_EVERY) => tolerated(event, &gauges).await?.unwrap_or(Event::Idle),
         };
         match event {
             Event::Assigned { partitions, .. } => {

@@ -13,6 +13,7 @@ CREATE TABLE positions (
     dead_letters INTEGER NOT NULL DEFAULT 0,
     discarded   INTEGER NOT NULL DEFAULT 0,
     visible_seq INTEGER NOT NULL DEFAULT 0, -- rows below it can be read here; above next_seq only where an open block is rewritten
+    unreadable  INTEGER NOT NULL DEFAULT 0, -- buried records behind the last seq that could not be read: each may stand for the next
     floor_seq   INTEGER NOT NULL DEFAULT 0, -- rows below it may have been removed by retention
     updated_at  INTEGER NOT NULL,
     PRIMARY KEY (stream, partition)

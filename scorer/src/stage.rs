@@ -11,7 +11,7 @@ use hashbrown::HashSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use wh_eventlog::gauges::Gauges;
-use wh_eventlog::retry::until_settled;
+use wh_eventlog::retry::{tolerated, until_settled};
 use wh_eventlog::{Assignment, Bytes, Commit, Consumer, Event, Fetched, Log, Record, dead_letters};
 use wh_schemas::topics::{ACCEPTED_TRANSACTIONS, DEAD_LETTERS, RISK_ALERTS, RISK_SCORES, SCORER_STATE};
 use wh_schemas::{Reaction, position::Seq};
@@ -104,7 +104,7 @@ pub async fn run(log: Arc<dyn Log>, store: Box<dyn CheckpointStore>, settings: S
         let wait = stage.settings.checkpoint_every;
         let event = tokio::select! {
             () = stop.cancelled() => break,
-            event = consumer.poll(wait) => event?,
+            event = consumer.poll(wait) => tolerated(event, &stage.gauges).await?.unwrap_or(Event::Idle),
         };
         match event {
             Event::Assigned { partitions, .. } => stage.assigned(&mut *consumer, partitions).await?,
@@ -117,6 +117,8 @@ pub async fn run(log: Arc<dyn Log>, store: Box<dyn CheckpointStore>, settings: S
             Event::Records(fetched) => {
                 let partition = fetched.partition;
                 if !stage.advance(fetched, &stop).await? {
+                    // Its output was not acknowledged: what it has learnt since must not be checkpointed.
+                    stage.partitions.remove(&partition);
                     break;
                 }
                 stage.checkpoint_if_due(&mut *consumer, partition, &stop).await?;
@@ -219,8 +221,9 @@ impl Stage {
             let standing = usize::try_from((last + 1).saturating_sub(emitted.first_seq)).unwrap_or(usize::MAX).min(emitted.scores.len());
             emitted.scores.drain(..standing);
             // Alerts are produced before their scores: those of scores that stand, stand too; of the batch behind, some may.
-            emitted.alerts.retain(|(seq, alert)| *seq > last && alert.key.as_ref().is_none_or(|id| !running.standing_alerts.contains(id)));
+            emitted.alerts.retain(|(seq, _)| *seq > last);
         }
+        emitted.alerts.retain(|(_, alert)| alert.key.as_ref().is_none_or(|id| !running.standing_alerts.contains(id)));
         let alerts = emitted.alerts.into_iter().map(|(_, alert)| alert).collect();
         Gauges::add(&self.gauges.alerts, scorer.counts().alerts - alerts_before);
         Gauges::add(&self.gauges.dead_letters, emitted.dead_letters.len() as u64);
@@ -293,7 +296,9 @@ impl Stage {
             }
             Err(other) => return Err(other),
         }
-        consumer.commit(vec![Commit { topic: ACCEPTED_TRANSACTIONS.into(), partition, next_offset: position.next_offset, metadata: String::new() }]).await?;
+        let committed = consumer.commit(vec![Commit { topic: ACCEPTED_TRANSACTIONS.into(), partition, next_offset: position.next_offset, metadata: String::new() }]).await;
+        // The checkpoint is what counts; the log's note may be late.
+        tolerated(committed, &self.gauges).await?;
         self.snapshot_if_due(partition, stop).await
     }
 

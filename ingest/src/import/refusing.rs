@@ -36,6 +36,9 @@ impl Producer for RefusingLog {
 
 #[async_trait]
 impl Reader for RefusingLog {
+    async fn identity(&self) -> Result<String, Reaction> {
+        self.inner.identity().await
+    }
     async fn partitions(&self, topic: &str) -> Result<u32, Reaction> {
         self.inner.partitions(topic).await
     }

@@ -50,9 +50,17 @@ impl CheckpointStore for SqliteCheckpoints {
                 .optional()
                 .map_err(told)?;
             let Some((epoch, next_seq, next_offset, state_epoch, record)) = found else {
+                // The takeover itself is kept, so that another owner gets another epoch; there is no checkpoint yet.
+                let claim = "INSERT INTO checkpoints (partition, owner_epoch, state_epoch, next_seq, next_offset, record, updated_at) VALUES (?1, 1, 0, 0, 0, '', ?2)";
+                transaction.execute(claim, params![partition, clock::now().0]).map_err(told)?;
+                transaction.commit().map_err(told)?;
                 return Ok((1, None));
             };
             transaction.execute("UPDATE checkpoints SET owner_epoch = owner_epoch + 1 WHERE partition = ?1", [partition]).map_err(told)?;
+            if record.is_empty() {
+                transaction.commit().map_err(told)?;
+                return Ok((epoch + 1, None));
+            }
             let damaged = |e: &dyn std::fmt::Display| {
                 Reaction::fatal(format!("baselines ({}): partition {partition}: {e}: move the file away and start again, and it is rebuilt from the log", path.display()))
             };
@@ -153,7 +161,7 @@ pub fn read_partitions(path: &Path) -> Result<Vec<(u64, PartitionRecord)>, React
     }
     let connection = sqlite::open_reader(path, &BASELINES)?;
     let told = |e: rusqlite::Error| sqlite::reaction("baselines", path, &e);
-    let mut statement = connection.prepare("SELECT next_offset, record FROM checkpoints ORDER BY partition").map_err(told)?;
+    let mut statement = connection.prepare("SELECT next_offset, record FROM checkpoints WHERE record <> '' ORDER BY partition").map_err(told)?;
     let rows: Vec<(u64, String)> = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).and_then(Iterator::collect).map_err(told)?;
     rows.into_iter()
         .map(|(offset, record)| serde_json::from_str(&record).map(|record| (offset, record)).map_err(|e| Reaction::fatal(format!("baselines ({}): {e}", path.display()))))

@@ -35,6 +35,18 @@ impl Fence {
         Fence { next, unreadable: 0 }
     }
 
+    /// Takes `next` next, behind so many buried records that could not be read.
+    #[must_use]
+    pub fn behind(next: Seq, unreadable: u64) -> Fence {
+        Fence { next, unreadable }
+    }
+
+    /// Buried records behind the last one taken.
+    #[must_use]
+    pub fn unreadable(&self) -> u64 {
+        self.unreadable
+    }
+
     /// Every `seq` below it is settled.
     #[must_use]
     pub fn next(&self) -> Seq {

@@ -52,6 +52,8 @@ pub struct StorePosition {
     pub visible_seq: Seq,
     /// Every record of the topic below it is settled or can be read: behind `next_offset` only by an open block.
     pub visible_offset: u64,
+    /// Buried records behind the last `seq` taken that could not be read: each may stand for the next one.
+    pub unreadable: u64,
     /// What became of the seqs below `next_seq`.
     pub tally: Tally,
 }

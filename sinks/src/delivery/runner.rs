@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use wh_eventlog::dead_letters::{self, DeadLetter};
 use wh_eventlog::gauges::Gauges;
-use wh_eventlog::retry::until_settled;
+use wh_eventlog::retry::{tolerated, until_settled};
 use wh_eventlog::{Commit, Consumer, Event, Log, Stored};
 use wh_schemas::position::{ORIGIN_TIME_HEADER, Origin};
 use wh_schemas::topics::{DEAD_LETTERS, RISK_SCORES};
@@ -92,7 +92,7 @@ pub async fn run(log: Arc<dyn Log>, store: Box<dyn Store>, settings: RunnerSetti
         };
         let event = tokio::select! {
             () = runner.stop.cancelled() => break,
-            event = consumer.poll(wait) => event?,
+            event = consumer.poll(wait) => tolerated(event, &runner.gauges).await?.unwrap_or(Event::Idle),
         };
         match event {
             Event::Assigned { .. } => {
@@ -234,7 +234,10 @@ impl Runner {
     /// Makes rows visible when it is time, and tells the log how far this group is.
     async fn publish(&mut self, consumer: &mut dyn Consumer, due: bool) -> Result<(), Reaction> {
         if due && self.unpublished.since.is_some() {
-            self.store.publish().await?;
+            let published = self.store.publish().await;
+            if tolerated(published, &self.gauges).await?.is_none() {
+                return Ok(());
+            }
             let now = clock::now().0;
             let published = std::mem::take(&mut self.unpublished);
             self.gauges.visible_after(published.appended.iter().map(|appended| now - appended));
@@ -248,7 +251,8 @@ impl Runner {
             self.committed_at = Instant::now();
             let settled = std::mem::take(&mut self.settled);
             let commits = settled.into_iter().map(|((topic, partition), next_offset)| Commit { topic, partition, next_offset, metadata: String::new() }).collect();
-            consumer.commit(commits).await?;
+            // The store's own position is what counts; the log's note may be late.
+            tolerated(consumer.commit(commits).await, &self.gauges).await?;
         }
         Ok(())
     }

@@ -110,7 +110,7 @@ impl StoreFile {
 /// Where the store cannot be read.
 pub fn position(transaction: &Transaction<'_>, stream: &str, partition: u32) -> Result<StorePosition, Failure> {
     let found = transaction
-        .prepare_cached("SELECT next_seq, next_offset, visible_seq, stored, duplicates, dead_letters, discarded FROM positions WHERE stream = ?1 AND partition = ?2")?
+        .prepare_cached("SELECT next_seq, next_offset, visible_seq, stored, duplicates, dead_letters, discarded, unreadable FROM positions WHERE stream = ?1 AND partition = ?2")?
         .query_row(params![stream, partition], |row| {
             Ok(StorePosition {
                 partition,
@@ -118,6 +118,7 @@ pub fn position(transaction: &Transaction<'_>, stream: &str, partition: u32) -> 
                 next_offset: row.get(1)?,
                 visible_seq: row.get(2)?,
                 visible_offset: row.get(1)?,
+                unreadable: row.get(7)?,
                 tally: Tally { stored: row.get(3)?, duplicates: row.get(4)?, dead_letters: row.get(5)?, discarded: row.get(6)? },
             })
         })
@@ -132,10 +133,10 @@ pub fn position(transaction: &Transaction<'_>, stream: &str, partition: u32) -> 
 pub fn publish(transaction: &Transaction<'_>, stream: &str, position: &StorePosition) -> Result<(), Failure> {
     transaction
         .prepare_cached(
-            "INSERT INTO positions (stream, partition, next_seq, next_offset, visible_seq, stored, duplicates, dead_letters, discarded, updated_at) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT (stream, partition) DO UPDATE SET next_seq = excluded.next_seq, \
+            "INSERT INTO positions (stream, partition, next_seq, next_offset, visible_seq, stored, duplicates, dead_letters, discarded, updated_at, unreadable) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT (stream, partition) DO UPDATE SET next_seq = excluded.next_seq, \
              next_offset = excluded.next_offset, visible_seq = excluded.visible_seq, stored = excluded.stored, duplicates = excluded.duplicates, \
-             dead_letters = excluded.dead_letters, discarded = excluded.discarded, updated_at = excluded.updated_at",
+             dead_letters = excluded.dead_letters, discarded = excluded.discarded, unreadable = excluded.unreadable, updated_at = excluded.updated_at",
         )?
         .execute(params![
             stream,
@@ -147,7 +148,8 @@ pub fn publish(transaction: &Transaction<'_>, stream: &str, position: &StorePosi
             position.tally.duplicates,
             position.tally.dead_letters,
             position.tally.discarded,
-            clock::now().0
+            clock::now().0,
+            position.unreadable
         ])?;
     Ok(())
 }
@@ -170,7 +172,7 @@ pub fn walk<'r, R: Positioned>(
     mut row: impl FnMut(&'r Stored, R, &StorePosition) -> Result<Tally, Failure>,
 ) -> Result<StorePosition, Failure> {
     let mut position = *start;
-    let mut fence = Fence::new(start.next_seq);
+    let mut fence = Fence::behind(start.next_seq, start.unreadable);
     for record in batch.records.iter() {
         if record.offset < start.next_offset {
             continue;
@@ -205,11 +207,12 @@ pub fn walk<'r, R: Positioned>(
         if buried {
             position.tally.dead_letters += 1;
         } else {
-            let before = StorePosition { next_seq: at.seq, next_offset: record.offset, visible_seq: at.seq, visible_offset: record.offset, ..position };
+            let before = StorePosition { unreadable: 0, next_seq: at.seq, next_offset: record.offset, visible_seq: at.seq, visible_offset: record.offset, ..position };
             position.tally.add(row(record, decoded, &before)?);
         }
     }
     position.next_seq = fence.next();
+    position.unreadable = fence.unreadable();
     position.visible_seq = position.next_seq;
     position.visible_offset = position.next_offset;
     Ok(position)

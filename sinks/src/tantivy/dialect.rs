@@ -111,17 +111,27 @@ pub(super) struct Published {
     dead_letters: u64,
     discarded: u64,
     updated_at: i64,
+    #[serde(default)]
+    unreadable: u64,
 }
 
 impl Published {
     pub(super) fn of(position: &StorePosition, updated_at: i64) -> Published {
         let Tally { stored, duplicates, dead_letters, discarded } = position.tally;
-        Published { next_seq: position.next_seq, next_offset: position.next_offset, stored, duplicates, dead_letters, discarded, updated_at }
+        Published { next_seq: position.next_seq, next_offset: position.next_offset, stored, duplicates, dead_letters, discarded, updated_at, unreadable: position.unreadable }
     }
 
     pub(super) fn position(self, partition: u32) -> StorePosition {
         let tally = Tally { stored: self.stored, duplicates: self.duplicates, dead_letters: self.dead_letters, discarded: self.discarded };
-        StorePosition { partition, next_seq: self.next_seq, next_offset: self.next_offset, visible_seq: self.next_seq, visible_offset: self.next_offset, tally }
+        StorePosition {
+            partition,
+            next_seq: self.next_seq,
+            next_offset: self.next_offset,
+            visible_seq: self.next_seq,
+            visible_offset: self.next_offset,
+            unreadable: self.unreadable,
+            tally,
+        }
     }
 }
 
@@ -140,6 +150,7 @@ mod tests {
             next_offset: 9,
             visible_seq: 9,
             visible_offset: 9,
+            unreadable: 1,
             tally: Tally { stored: 1, duplicates: 2, dead_letters: 0, discarded: 6 },
         };
         let payload: Payload = [("scorer".to_owned(), [(2, Published::of(&position, 7))].into())].into();

@@ -67,7 +67,9 @@ impl SearchStore {
         layout::register_analyzer(&index);
         let fields = Fields::of(&schema)?;
         let writer = index.writer_with_num_threads(1, WRITER_BYTES).map_err(told)?;
-        Ok(SearchStore { folder: Arc::new(folder.to_owned()), index, fields, writer: Arc::new(Mutex::new(writer)), written: BTreeMap::new(), pending: false })
+        let mut store = SearchStore { folder: Arc::new(folder.to_owned()), index, fields, writer: Arc::new(Mutex::new(writer)), written: BTreeMap::new(), pending: false };
+        store.go_back_to_published()?;
+        Ok(store)
     }
 
     fn published(&self) -> Result<Payload, Reaction> {
@@ -77,6 +79,17 @@ impl SearchStore {
             Some(text) => serde_json::from_str(&text)
                 .map_err(|e| Reaction::fatal(format!("search: the index's positions cannot be read ({e}): move {} away and the log will fill it anew", self.folder.display()))),
         }
+    }
+
+    /// Forgets what was written and not committed.
+    fn go_back_to_published(&mut self) -> Result<(), Reaction> {
+        self.written = self
+            .published()?
+            .into_iter()
+            .flat_map(|(stream, partitions)| partitions.into_iter().map(move |(partition, p)| ((stream.clone(), partition), p.position(partition))))
+            .collect();
+        self.pending = false;
+        Ok(())
     }
 
     async fn blocking<T: Send + 'static>(&self, work: impl FnOnce(&mut IndexWriter<TantivyDocument>, &Path) -> Result<T, Reaction> + Send + 'static) -> Result<T, Reaction> {
@@ -99,17 +112,9 @@ impl Store for SearchStore {
     async fn positions(&mut self, topic: &str) -> Result<Vec<StorePosition>, Reaction> {
         // What was written and not committed is given up: it will be read again.
         self.blocking(|writer, folder| writer.rollback().map(drop).map_err(|e| reaction(folder, &e))).await?;
-        self.written.clear();
-        self.pending = false;
-        let payload = self.published()?;
+        self.go_back_to_published()?;
         let stream = stream_of(topic);
-        let positions: Vec<StorePosition> = payload.get(stream).into_iter().flatten().map(|(partition, p)| p.position(*partition)).collect();
-        for (stream, partitions) in &payload {
-            for (partition, published) in partitions {
-                self.written.insert((stream.clone(), *partition), published.position(*partition));
-            }
-        }
-        Ok(positions)
+        Ok(self.written.iter().filter(|((s, _), _)| s == stream).map(|(_, position)| *position).collect())
     }
 
     async fn write(&mut self, batch: Batch) -> Result<Written, Reaction> {

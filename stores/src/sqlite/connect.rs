@@ -56,7 +56,7 @@ pub fn open_reader(path: &Path, layout: &Layout) -> Result<Connection, Reaction>
     let told = |e: &rusqlite::Error| reaction(role, path, e);
     let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(|e| told(&e))?;
     connection.busy_timeout(std::time::Duration::from_secs(10)).map_err(|e| told(&e))?;
-    connection.execute_batch("PRAGMA query_only = 1; PRAGMA mmap_size = 268435456;").map_err(|e| told(&e))?;
+    connection.execute_batch("PRAGMA query_only = 1; PRAGMA cache_size = -4096;").map_err(|e| told(&e))?;
     connection.set_prepared_statement_cache_capacity(32);
     check_layout(&connection, path, layout)?;
     Ok(connection)

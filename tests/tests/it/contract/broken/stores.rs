@@ -96,7 +96,10 @@ fn claimed(batch: &Batch) -> Written {
     let next_seq = read(last).map_or(0, |row| row.seq + 1);
     let next_offset = last.offset + 1;
     let tally = Tally { stored: next_seq, ..Tally::default() };
-    Written::Done { position: StorePosition { partition: batch.partition, next_seq, next_offset, visible_seq: next_seq, visible_offset: next_offset, tally }, alerts: 0 }
+    Written::Done {
+        position: StorePosition { partition: batch.partition, next_seq, next_offset, visible_seq: next_seq, visible_offset: next_offset, unreadable: 0, tally },
+        alerts: 0,
+    }
 }
 
 fn part(batch: &Batch, of: Range<usize>) -> Batch {
