@@ -18,6 +18,7 @@ use args::{Cli, Command, LogFormat};
 use failure::Failure;
 
 fn main() -> ExitCode {
+    end_quietly_when_nobody_can_read();
     let cli = Cli::parse();
     log_to_stderr(cli.global.log_format);
     match run(cli) {
@@ -27,6 +28,18 @@ fn main() -> ExitCode {
             failure.code()
         }
     }
+}
+
+/// A full disk or a closed end behind standard output is no fault of this program: it ends with code 1, as after a kill nothing is lost.
+fn end_quietly_when_nobody_can_read() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let told = panic.payload().downcast_ref::<String>().is_some_and(|message| message.starts_with("failed printing to"));
+        if told {
+            std::process::exit(1);
+        }
+        usual(panic);
+    }));
 }
 
 fn log_to_stderr(format: LogFormat) {

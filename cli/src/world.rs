@@ -103,11 +103,6 @@ impl LoggedWorld {
         self.progress.history
     }
 
-    /// Event time of what comes next.
-    pub(crate) fn next_time(&self) -> Option<Micros> {
-        self.next.as_ref().map(|g| g.transaction.timestamp)
-    }
-
     /// Appends up to `count` transactions that are not later than now; returns how many once the log holds them.
     pub(crate) async fn emit(&mut self, count: u64) -> Result<u64, Reaction> {
         let now = clock::now();

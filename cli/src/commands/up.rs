@@ -274,6 +274,7 @@ async fn feed(mut world: Box<LoggedWorld>, rate: f64, stop: CancellationToken) -
     let mut ticks = tokio::time::interval(Duration::from_millis(if rate >= 200.0 { 20 } else { 100 }));
     let begun = Instant::now();
     let mut emitted = 0_u64;
+    let mut caught_up = false;
     loop {
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
@@ -286,7 +287,12 @@ async fn feed(mut world: Box<LoggedWorld>, rate: f64, stop: CancellationToken) -
         if wanted > 0 {
             let made = world.emit(wanted).await?;
             if made < wanted {
-                tracing::debug!(next = ?world.next_time(), "the world has caught up with now");
+                if !caught_up {
+                    caught_up = true;
+                    tracing::warn!(
+                        "the made-up world has caught up with now: from here on it sends as much as its users do, not {rate} a second; a new data folder begins 30 days back"
+                    );
+                }
                 emitted = due;
             } else {
                 emitted += made;
