@@ -70,12 +70,6 @@ impl Ids {
             }
         }
     }
-
-    /// The smallest seq that may still be remembered, given the next one.
-    #[must_use]
-    pub fn horizon(&self) -> usize {
-        self.horizon
-    }
 }
 
 /// The fingerprints of a transaction's id and content hash.
