@@ -276,6 +276,17 @@ pub(crate) enum StoreName {
     Search,
 }
 
+impl From<StoreName> for RoleName {
+    fn from(store: StoreName) -> Self {
+        match store {
+            StoreName::Ledger => RoleName::Ledger,
+            StoreName::Documents => RoleName::Documents,
+            StoreName::Metrics => RoleName::Metrics,
+            StoreName::Search => RoleName::Search,
+        }
+    }
+}
+
 /// `dead-letters`
 #[derive(Debug, Subcommand)]
 pub(crate) enum DeadLetters {

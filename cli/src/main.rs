@@ -6,8 +6,10 @@ mod commands;
 mod failure;
 mod operations;
 mod pipeline;
+mod places;
 mod settings;
 mod sql;
+mod stores;
 mod world;
 
 use std::process::ExitCode;

@@ -5,20 +5,19 @@ use std::sync::Arc;
 
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use wh_eventlog::embedded::EmbeddedLog;
 use wh_eventlog::gauges::Gauges;
+use wh_eventlog::retry::until_settled;
 use wh_eventlog::{Log, Record};
 use wh_schemas::event::SystemEvent;
-use wh_schemas::topics::{self, ACCEPTED_TRANSACTIONS, HOSPITAL_TRANSACTIONS, RISK_SCORES, SYSTEM_EVENTS};
+use wh_schemas::topics::{ACCEPTED_TRANSACTIONS, HOSPITAL_TRANSACTIONS, RISK_SCORES, SYSTEM_EVENTS};
 use wh_schemas::{Reaction, ids};
-use wh_sinks::delivery::Store;
 use wh_sinks::delivery::runner::{self, RunnerSettings};
 use wh_stores::clock;
 use wh_stores::holder::Holder;
 
-use crate::args::RoleName;
-use crate::build;
+use crate::args::{RoleName, StoreName};
 use crate::settings::Settings;
+use crate::{build, stores};
 
 /// The stages that move data, in the order of the data's way.
 pub(crate) const STAGES: [RoleName; 6] = [RoleName::Intake, RoleName::Scorer, RoleName::Ledger, RoleName::Documents, RoleName::Metrics, RoleName::Search];
@@ -49,28 +48,27 @@ fn input(role: RoleName) -> &'static str {
     }
 }
 
-/// Opens the log and makes its topics.
-///
-/// # Errors
-/// What the log says.
-pub(crate) async fn open_log(settings: &Settings) -> Result<Arc<dyn Log>, Reaction> {
-    let log = EmbeddedLog::open(&settings.log, settings.log_sizes)?;
-    log.ensure_topics(&topics::ALL, settings.partitions).await?;
-    Ok(log)
+/// The store that a sink's role writes.
+fn store_of(role: RoleName) -> Option<StoreName> {
+    match role {
+        RoleName::Ledger => Some(StoreName::Ledger),
+        RoleName::Documents => Some(StoreName::Documents),
+        RoleName::Metrics => Some(StoreName::Metrics),
+        RoleName::Search => Some(StoreName::Search),
+        RoleName::Intake | RoleName::Scorer | RoleName::Http => None,
+    }
 }
 
-/// Opens the store of a sink.
-///
-/// # Errors
-/// What the store says.
-pub(crate) fn open_store(settings: &Settings, role: RoleName) -> Result<Box<dyn Store>, Reaction> {
-    Ok(match role {
-        RoleName::Ledger => Box::new(wh_sinks::sqlite::LedgerStore::open(&settings.ledger, settings.zone)?),
-        RoleName::Documents => Box::new(wh_sinks::sqlite::DocumentsStore::open(&settings.documents)?),
-        RoleName::Metrics => Box::new(wh_sinks::sqlite::MetricsStore::open(&settings.metrics)?),
-        RoleName::Search => Box::new(wh_sinks::tantivy::SearchStore::open(&settings.search)?),
-        other => return Err(Reaction::fatal(format!("{} is no store", name(other)))),
-    })
+/// Opens something that a stage needs. What is away for the moment is opened by the stage itself, as often as it takes.
+async fn opened<T>(stage: &'static str, open: impl Future<Output = Result<T, Reaction>>) -> Result<Option<T>, Reaction> {
+    match open.await {
+        Ok(value) => Ok(Some(value)),
+        Err(Reaction::Transient { message, .. }) => {
+            tracing::warn!(stage, "{message}; the other stages start without it");
+            Ok(None)
+        }
+        Err(other) => Err(other),
+    }
 }
 
 /// Stages that run in this process.
@@ -79,6 +77,7 @@ pub(crate) struct Pipeline {
     pub(crate) gauges: BTreeMap<RoleName, Arc<Gauges>>,
     tasks: JoinSet<(&'static str, Result<(), Reaction>)>,
     stop: CancellationToken,
+    _holders: Vec<Holder>,
 }
 
 impl Pipeline {
@@ -87,17 +86,22 @@ impl Pipeline {
     /// # Errors
     /// What the log or a store says.
     pub(crate) async fn start(settings: &Settings, roles: &[RoleName]) -> Result<Pipeline, Reaction> {
-        let log = open_log(settings).await?;
-        // A second holder is told before it opens anything: each stage takes its role for good when it joins its group.
+        let log = stores::open_log(settings).await?;
+        // A second holder is told before it opens anything. A stage on the embedded log takes its role for good when it joins its group.
+        let mut holders = Vec::new();
         for role in roles.iter().filter(|r| **r != RoleName::Http) {
-            drop(Holder::take(&settings.log, name(*role))?);
+            if settings.places.log_is_embedded() {
+                drop(Holder::take(settings.places.locks(), name(*role))?);
+            } else if settings.places.is_embedded(*role) {
+                holders.push(Holder::take(settings.places.locks(), name(*role))?);
+            }
         }
         let mut stores = BTreeMap::new();
-        for role in roles.iter().filter(|r| matches!(r, RoleName::Ledger | RoleName::Documents | RoleName::Metrics | RoleName::Search)) {
-            stores.insert(*role, open_store(settings, *role)?);
+        for (role, store) in roles.iter().filter_map(|role| Some((*role, store_of(*role)?))) {
+            stores.insert(role, (store, opened(name(role), stores::open_store(settings, store)).await?));
         }
-        let checkpoints = if roles.contains(&RoleName::Scorer) { Some(wh_scorer::state::sqlite::SqliteCheckpoints::open(&settings.baselines)?) } else { None };
-        let mut pipeline = Pipeline { log: log.clone(), gauges: BTreeMap::new(), tasks: JoinSet::new(), stop: CancellationToken::new() };
+        let checkpoints = if roles.contains(&RoleName::Scorer) { Some(opened(name(RoleName::Scorer), stores::open_checkpoints(settings)).await?) } else { None };
+        let mut pipeline = Pipeline { log: log.clone(), gauges: BTreeMap::new(), tasks: JoinSet::new(), stop: CancellationToken::new(), _holders: holders };
         for role in roles.iter().filter(|r| **r != RoleName::Http) {
             pipeline.gauges.insert(*role, Arc::new(Gauges::new(name(*role))));
         }
@@ -112,13 +116,37 @@ impl Pipeline {
                 dedup_horizon: settings.dedup_horizon,
                 ..wh_scorer::stage::StageSettings::new(settings.ruleset.clone(), build::VERSION)
             };
-            let run = wh_scorer::stage::run(log.clone(), Box::new(checkpoints), stage, gauges(RoleName::Scorer), pipeline.stop.clone());
-            pipeline.tasks.spawn(async move { (name(RoleName::Scorer), run.await) });
+            let (log, gauges, stop, settings) = (log.clone(), gauges(RoleName::Scorer), pipeline.stop.clone(), settings.clone());
+            pipeline.tasks.spawn(async move {
+                let run = async {
+                    let checkpoints = match checkpoints {
+                        Some(checkpoints) => checkpoints,
+                        None => match until_settled(&stop, &gauges, || stores::open_checkpoints(&settings)).await? {
+                            Some(checkpoints) => checkpoints,
+                            None => return Ok(()),
+                        },
+                    };
+                    wh_scorer::stage::run(log, checkpoints, stage, gauges, stop).await
+                };
+                (name(RoleName::Scorer), run.await)
+            });
         }
-        for (role, store) in stores {
+        for (role, (store_name, store)) in stores {
             let sink = RunnerSettings { publish_every: settings.publish_every, retention: settings.retention, ..RunnerSettings::new(build::VERSION) };
-            let run = runner::run(log.clone(), store, sink, gauges(role), pipeline.stop.clone());
-            pipeline.tasks.spawn(async move { (name(role), run.await) });
+            let (log, gauges, stop, settings) = (log.clone(), gauges(role), pipeline.stop.clone(), settings.clone());
+            pipeline.tasks.spawn(async move {
+                let run = async {
+                    let store = match store {
+                        Some(store) => store,
+                        None => match until_settled(&stop, &gauges, || stores::open_store(&settings, store_name)).await? {
+                            Some(store) => store,
+                            None => return Ok(()),
+                        },
+                    };
+                    runner::run(log, store, sink, gauges, stop).await
+                };
+                (name(role), run.await)
+            });
         }
         let (log, stop, interval) = (log.clone(), pipeline.stop.clone(), std::time::Duration::from_secs(600));
         pipeline.tasks.spawn(async move {

@@ -10,7 +10,9 @@ use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
 use serde::{Deserialize, Serialize};
 use wh_schemas::validate::{DEFAULT_LABEL_KEYS, Reading};
-use wh_stores::{Place, Role};
+use wh_stores::{Durability, Role};
+
+use crate::places::Places;
 
 /// The file that is read where none is named.
 pub(crate) const DEFAULT_FILE: &str = "wardhouse.toml";
@@ -21,7 +23,7 @@ pub(crate) const DEFAULT_DATA: &str = "data";
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Raw {
-    stores: RawStores,
+    pub(crate) stores: RawStores,
     hospital: RawHospital,
     log: RawLog,
     intake: RawIntake,
@@ -35,7 +37,7 @@ pub(crate) struct Raw {
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct RawStores {
+pub(crate) struct RawStores {
     #[serde(skip_serializing_if = "Option::is_none")]
     log: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -48,10 +50,40 @@ struct RawStores {
     baselines: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     search: Option<String>,
+    pub(crate) durability: RawDurability,
+}
+
+/// What a start does where a server may lose what it acknowledged.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum RawDurability {
+    #[default]
+    Warn,
+    Strict,
+}
+
+impl From<RawDurability> for Durability {
+    fn from(raw: RawDurability) -> Self {
+        match raw {
+            RawDurability::Warn => Durability::Warn,
+            RawDurability::Strict => Durability::Strict,
+        }
+    }
 }
 
 impl RawStores {
-    fn url(&self, role: Role) -> Option<&String> {
+    fn url_mut(&mut self, role: Role) -> &mut Option<String> {
+        match role {
+            Role::Log => &mut self.log,
+            Role::Ledger => &mut self.ledger,
+            Role::Documents => &mut self.documents,
+            Role::Metrics => &mut self.metrics,
+            Role::Baselines => &mut self.baselines,
+            Role::Search => &mut self.search,
+        }
+    }
+
+    pub(crate) fn url(&self, role: Role) -> Option<&String> {
         match role {
             Role::Log => self.log.as_ref(),
             Role::Ledger => self.ledger.as_ref(),
@@ -189,12 +221,7 @@ impl Default for RawGenerator {
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) data: PathBuf,
-    pub(crate) log: PathBuf,
-    pub(crate) ledger: PathBuf,
-    pub(crate) documents: PathBuf,
-    pub(crate) metrics: PathBuf,
-    pub(crate) baselines: PathBuf,
-    pub(crate) search: PathBuf,
+    pub(crate) places: Places,
     pub(crate) zone: Tz,
     pub(crate) partitions: u32,
     pub(crate) log_sizes: wh_eventlog::embedded::Settings,
@@ -251,26 +278,7 @@ impl Settings {
     fn try_new(raw: Raw, data: Option<&Path>) -> Result<Settings, Vec<String>> {
         let mut faults = Vec::new();
         let data = data.map_or_else(|| PathBuf::from(DEFAULT_DATA), Path::to_owned);
-        let mut paths = Vec::new();
-        for role in Role::ALL {
-            let path = match raw.stores.url(role) {
-                Some(url) => Place::parse(role, url).map(|place| place.path).unwrap_or_else(|error| {
-                    faults.push(error.to_string());
-                    PathBuf::new()
-                }),
-                None => data.join(match role {
-                    Role::Log => "log".to_owned(),
-                    Role::Search => "search".to_owned(),
-                    other => format!("{other}.db"),
-                }),
-            };
-            paths.push(path);
-        }
-        for (at, path) in paths.iter().enumerate() {
-            if !path.as_os_str().is_empty() && paths[..at].contains(path) {
-                faults.push(format!("stores: two roles share {}: give each its own", path.display()));
-            }
-        }
+        let places = Places::try_new(&raw, &data, &mut faults);
         let zone = raw.hospital.time_zone.parse::<Tz>().unwrap_or_else(|_| {
             faults.push(format!("hospital.time_zone = {:?}: expected an IANA name such as Europe/Berlin", raw.hospital.time_zone));
             Tz::UTC
@@ -319,17 +327,10 @@ impl Settings {
             return Err(faults);
         }
         let narrow = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
-        let mut path = paths.into_iter();
-        let mut next = || path.next().unwrap_or_default();
         let ruleset =
             wh_scorer::engine::Ruleset { zone, limits: raw.scorer.limits.clone(), metadata_keys: raw.scorer.metadata_keys.clone(), ..wh_scorer::engine::Ruleset::default() };
         Ok(Settings {
-            log: next(),
-            ledger: next(),
-            documents: next(),
-            metrics: next(),
-            baselines: next(),
-            search: next(),
+            places,
             data,
             zone,
             partitions: u32::try_from(partitions).unwrap_or(3),
@@ -355,18 +356,12 @@ impl Settings {
         })
     }
 
-    /// The effective settings as a file.
+    /// The effective settings as a file; secrets are left out.
     pub(crate) fn to_toml(&self) -> String {
         let mut raw = self.raw.clone();
-        let url = |scheme: &str, path: &Path| Some(format!("{scheme}:{}", path.display()));
-        raw.stores = RawStores {
-            log: url("sqlite", &self.log),
-            ledger: url("sqlite", &self.ledger),
-            documents: url("sqlite", &self.documents),
-            metrics: url("sqlite", &self.metrics),
-            baselines: url("sqlite", &self.baselines),
-            search: url("tantivy", &self.search),
-        };
+        for role in Role::ALL {
+            *raw.stores.url_mut(role) = Some(self.places.shown(role));
+        }
         toml::to_string(&raw).unwrap_or_default()
     }
 }
@@ -385,7 +380,7 @@ mod tests {
     #[test]
     fn the_defaults_are_valid_and_written_settings_read_back() {
         let settings = from("").unwrap();
-        assert_eq!((settings.partitions, settings.ledger.clone()), (3, PathBuf::from("data/ledger.db")));
+        assert_eq!((settings.partitions, settings.places.shown(Role::Ledger)), (3, "sqlite:data/ledger.db".to_owned()));
         assert_eq!(from(&settings.to_toml()).unwrap().to_toml(), settings.to_toml());
     }
 

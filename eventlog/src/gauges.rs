@@ -63,6 +63,12 @@ impl Gauges {
         reached.insert((topic.to_owned(), partition), offset);
     }
 
+    /// Says that a partition is another member's now.
+    pub fn left(&self, topic: &str, partition: u32) {
+        let mut reached = self.reached.lock().unwrap_or_else(PoisonError::into_inner);
+        reached.remove(&(topic.to_owned(), partition));
+    }
+
     /// The offset below which every record of a partition is settled and visible, once the stage has said so.
     #[must_use]
     pub fn offset(&self, topic: &str, partition: u32) -> Option<u64> {

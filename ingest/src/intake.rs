@@ -126,9 +126,11 @@ pub async fn run(log: Arc<dyn Log>, reading: Reading, build: String, gauges: Arc
                 }
             }
             Event::Revoked { partitions } => {
-                commit(&mut *consumer, &mut uncommitted, &counts).await?;
+                commit(&mut *consumer, &mut uncommitted, &counts, &gauges).await?;
                 for (_, partition) in partitions {
                     counts.remove(&partition);
+                    uncommitted.remove(&partition);
+                    gauges.left(HOSPITAL_TRANSACTIONS, partition);
                 }
             }
             Event::Records(fetched) => {
@@ -161,22 +163,24 @@ pub async fn run(log: Arc<dyn Log>, reading: Reading, build: String, gauges: Arc
             Event::Idle => {}
         }
         if committed_at.elapsed() >= COMMIT_EVERY {
-            commit(&mut *consumer, &mut uncommitted, &counts).await?;
+            commit(&mut *consumer, &mut uncommitted, &counts, &gauges).await?;
             committed_at = Instant::now();
         }
     }
-    commit(&mut *consumer, &mut uncommitted, &counts).await
+    commit(&mut *consumer, &mut uncommitted, &counts, &gauges).await
 }
 
-async fn commit(consumer: &mut dyn wh_eventlog::Consumer, uncommitted: &mut BTreeMap<u32, u64>, counts: &BTreeMap<u32, Counts>) -> Result<(), Reaction> {
-    let commits = std::mem::take(uncommitted)
-        .into_iter()
-        .map(|(partition, next_offset)| Commit {
-            topic: HOSPITAL_TRANSACTIONS.into(),
-            partition,
-            next_offset,
-            metadata: counts.get(&partition).copied().unwrap_or_default().note(),
-        })
-        .collect();
-    consumer.commit(commits).await
+/// Commits what is settled. What cannot be committed now is covered by the next commit, or read again by whoever comes next.
+async fn commit(consumer: &mut dyn wh_eventlog::Consumer, uncommitted: &mut BTreeMap<u32, u64>, counts: &BTreeMap<u32, Counts>, gauges: &Gauges) -> Result<(), Reaction> {
+    let note = |partition: &u32| counts.get(partition).copied().unwrap_or_default().note();
+    let commits = uncommitted.iter().map(|(partition, next_offset)| Commit {
+        topic: HOSPITAL_TRANSACTIONS.into(),
+        partition: *partition,
+        next_offset: *next_offset,
+        metadata: note(partition),
+    });
+    if tolerated(consumer.commit(commits.collect()).await, gauges).await?.is_some() {
+        uncommitted.clear();
+    }
+    Ok(())
 }

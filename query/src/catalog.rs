@@ -8,17 +8,13 @@ use arrow::datatypes::{DataType, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{CatalogProvider, SchemaProvider, TableProvider};
 use datafusion::common::Result;
-use wh_schemas::{arrow as tables, topics};
+use wh_schemas::arrow as tables;
 
 use crate::cut::CutRule;
-use crate::log::scan::TopicScan;
 use crate::places::Stores;
-use crate::sqlite::connect::Store;
-use crate::sqlite::scan::SqliteScan;
-use crate::sqlite::tables::{self as sqlite_tables, Table};
+use crate::store::RoleStore;
 use crate::system::{SystemScan, What};
-use crate::table::{Relation, Scan};
-use crate::tantivy::scan::SearchScan;
+use crate::table::Relation;
 
 /// Name of the catalog.
 pub(crate) const CATALOG: &str = "wardhouse";
@@ -51,51 +47,20 @@ pub struct TableInfo {
 
 /// Every relation over the given stores.
 pub(crate) fn relations(stores: &Arc<Stores>) -> Vec<Arc<Relation>> {
-    let mut relations = Vec::new();
-    let sqlite = [
-        ("ledger", &stores.ledger, sqlite_tables::ledger()),
-        ("documents", &stores.documents, sqlite_tables::documents()),
-        ("metrics", &stores.metrics, sqlite_tables::metrics()),
-        ("baselines", &stores.baselines, sqlite_tables::baselines()),
-    ];
-    for (schema, store, tables) in sqlite {
-        relations.extend(tables.into_iter().map(|table| of_sqlite(schema, store, table)));
-    }
-    relations.push(relation(
-        "search",
-        "alerts",
-        "the alerts as raised, for full text: WHERE match(message, 'refund AND counterparty') ORDER BY score() DESC",
-        CutRule::BySeq,
-        Arc::new(SearchScan { index: Arc::clone(&stores.search), schema: tables::alerts() }),
-    ));
-    for topic in topics::ALL {
-        let cut = if topic.name == topics::RISK_SCORES { CutRule::ByOffset } else { CutRule::Latest };
-        let scan = TopicScan { store: Arc::clone(&stores.log), topic: topic.name, schema: tables::topic() };
-        let description = format!("the records of the topic {} (bytes that are not UTF-8 show as U+FFFD)", topic.name);
-        relations.push(relation("log", &topics::sql_name(topic.name), &description, cut, Arc::new(scan)));
+    let mut relations: Vec<Relation> = Vec::new();
+    for store in
+        [Arc::clone(&stores.ledger) as Arc<dyn RoleStore>, stores.documents.clone(), stores.metrics.clone(), stores.baselines.clone(), stores.search.clone(), stores.log.clone()]
+    {
+        relations.extend(store.relations());
     }
     for (name, description, what, schema) in [
         ("freshness", "how far each store has come, and how many rows it is behind the scorer", What::Freshness, tables::freshness()),
         ("stores", "where each role is kept and whether it answers", What::Stores, tables::stores()),
     ] {
-        relations.push(relation("system", name, description, CutRule::Outside, Arc::new(SystemScan { stores: Arc::clone(stores), what, schema })));
+        let scan = Arc::new(SystemScan { stores: Arc::clone(stores), what, schema });
+        relations.push(Relation { schema_name: "system", name: name.to_owned(), description: description.to_owned(), cut: CutRule::Outside, is_view: false, scan });
     }
-    relations
-}
-
-fn relation(schema_name: &'static str, name: &str, description: &str, cut: CutRule, scan: Arc<dyn Scan>) -> Arc<Relation> {
-    Arc::new(Relation { schema_name, name: name.to_owned(), description: description.to_owned(), cut, is_view: false, scan })
-}
-
-fn of_sqlite(schema_name: &'static str, store: &Arc<Store>, table: Table) -> Arc<Relation> {
-    Arc::new(Relation {
-        schema_name,
-        name: table.name.to_owned(),
-        description: table.description.to_owned(),
-        cut: table.cut,
-        is_view: table.is_view,
-        scan: Arc::new(SqliteScan { store: Arc::clone(store), table: Arc::new(table) }),
-    })
+    relations.into_iter().map(Arc::new).collect()
 }
 
 /// What users are told of the relations.
@@ -184,11 +149,19 @@ impl SchemaProvider for Schema {
 mod tests {
     use super::*;
     use crate::places::Places;
+    use wh_stores::places::{BaselinesPlace, DocumentsPlace, LedgerPlace, LogPlace, MetricsPlace, SearchPlace};
 
     #[test]
     fn the_catalog_holds_what_the_design_lists() {
         let place = std::path::PathBuf::from("/nowhere");
-        let places = Places { ledger: place.clone(), documents: place.clone(), metrics: place.clone(), baselines: place.clone(), search: place.clone(), log: place };
+        let places = Places {
+            log: LogPlace::Sqlite(place.clone()),
+            ledger: LedgerPlace::Sqlite(place.clone()),
+            documents: DocumentsPlace::Sqlite(place.clone()),
+            metrics: MetricsPlace::Sqlite(place.clone()),
+            baselines: BaselinesPlace::Sqlite(place.clone()),
+            search: SearchPlace::Tantivy(place),
+        };
         let relations = relations(&Arc::new(Stores::new(places)));
         let names: Vec<String> = relations.iter().map(|relation| relation.qualified_name()).collect();
         for name in [

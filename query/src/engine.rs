@@ -32,7 +32,6 @@ use crate::errors::QueryError;
 use crate::fulltext;
 use crate::json::{self, JsonOperators};
 use crate::places::{Places, Stores};
-use crate::positions;
 use crate::statement::{self, Allowed, READ, Read};
 use crate::table::Relation;
 
@@ -158,9 +157,7 @@ impl Engine {
     /// The lowest position that the three stores have reached.
     async fn cut_now(&self) -> Result<Cut, QueryError> {
         let stores = Arc::clone(&self.shared.stores);
-        let read = move || -> Result<Cut, QueryError> {
-            Ok(Cut::of(&[positions::of_sqlite(&stores.ledger)?, positions::of_sqlite(&stores.documents)?, positions::of_index(&stores.search)?]))
-        };
+        let read = move || -> Result<Cut, QueryError> { Ok(Cut::of(&[stores.ledger.positions()?, stores.documents.positions()?, stores.search.positions()?])) };
         tokio::task::spawn_blocking(read).await.map_err(QueryError::internal)?
     }
 

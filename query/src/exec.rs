@@ -5,7 +5,6 @@
 //! while it runs only ever remove rows that the join would drop anyway, and never meet a limit.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use arrow::array::RecordBatch;
@@ -26,9 +25,11 @@ use datafusion::physical_plan::{
 };
 use futures::{StreamExt, TryStreamExt};
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use crate::errors::QueryError;
 use crate::late;
+use crate::store;
 use crate::table::{Order, Prepared, Request, Scan, Survey};
 
 /// Batches that wait between the store and DataFusion.
@@ -37,7 +38,7 @@ const WAITING: usize = 2;
 /// Tells a blocking thread that nobody wants its rows any more.
 #[derive(Default)]
 struct Stop {
-    stopped: AtomicBool,
+    stopped: CancellationToken,
     interrupt: OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
 
@@ -46,7 +47,7 @@ struct StopOnDrop(Arc<Stop>);
 impl Drop for StopOnDrop {
     fn drop(&mut self) {
         // First the flag, then the handle: a thread that sets its handle later sees the flag.
-        self.0.stopped.store(true, Ordering::SeqCst);
+        self.0.stopped.cancel();
         if let Some(interrupt) = self.0.interrupt.get() {
             interrupt();
         }
@@ -77,7 +78,19 @@ impl Sink {
     pub(crate) fn on_stop(&self, interrupt: impl Fn() + Send + Sync + 'static) -> bool {
         // Set once a scan; a second store of the same scan would be one too many.
         let fresh = self.stop.interrupt.set(Box::new(interrupt)).is_ok();
-        fresh && !self.stop.stopped.load(Ordering::SeqCst)
+        fresh && !self.stop.stopped.is_cancelled()
+    }
+
+    /// Waits on this blocking thread for what a store's client answers; `None` when nobody wants rows any more.
+    pub(crate) fn wait<F: Future>(&self, future: F) -> Option<F::Output> {
+        let stopped = &self.stop.stopped;
+        store::wait(async {
+            tokio::select! {
+                biased;
+                () = stopped.cancelled() => None,
+                answer = future => Some(answer),
+            }
+        })
     }
 
     /// Hands over a batch, waiting for room. Returns `false` when no more rows are wanted.

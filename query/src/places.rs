@@ -1,51 +1,77 @@
 //! Where the stores are.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use wh_schemas::layout::{BASELINES, DOCUMENTS, LEDGER, LOG, METRICS};
+use wh_stores::places::{BaselinesPlace, DocumentsPlace, LedgerPlace, LogPlace, MetricsPlace, SearchPlace};
 
+use crate::log::LogFile;
 use crate::sqlite::connect::Store;
+use crate::store::{BaselinesStore, RoleStore, SinkStore};
 use crate::tantivy::index::SearchIndex;
 
-/// Where each role's embedded store is. A file that is not there yet is no error: its tables say so when they are read.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Where each role's store is. One that is not there yet, or does not answer, is no error: its tables say so when they are read.
+#[derive(Clone, Debug)]
 pub struct Places {
-    /// SQLite file of the ledger.
-    pub ledger: PathBuf,
-    /// SQLite file of the documents.
-    pub documents: PathBuf,
-    /// SQLite file of the metrics.
-    pub metrics: PathBuf,
-    /// SQLite file of the baselines.
-    pub baselines: PathBuf,
-    /// Folder of the search index.
-    pub search: PathBuf,
-    /// SQLite file of the log (see `wh_eventlog::embedded::file_of`).
-    pub log: PathBuf,
+    /// The log.
+    pub log: LogPlace,
+    /// The ledger.
+    pub ledger: LedgerPlace,
+    /// The documents.
+    pub documents: DocumentsPlace,
+    /// The metrics.
+    pub metrics: MetricsPlace,
+    /// The baselines.
+    pub baselines: BaselinesPlace,
+    /// The search store.
+    pub search: SearchPlace,
 }
 
 /// The stores of one engine.
 #[derive(Debug)]
 pub(crate) struct Stores {
-    pub(crate) log: Arc<Store>,
-    pub(crate) ledger: Arc<Store>,
-    pub(crate) documents: Arc<Store>,
-    pub(crate) metrics: Arc<Store>,
-    pub(crate) baselines: Arc<Store>,
-    pub(crate) search: Arc<SearchIndex>,
+    pub(crate) log: Arc<dyn RoleStore>,
+    pub(crate) ledger: Arc<dyn SinkStore>,
+    pub(crate) documents: Arc<dyn SinkStore>,
+    pub(crate) metrics: Arc<dyn SinkStore>,
+    pub(crate) baselines: Arc<dyn BaselinesStore>,
+    pub(crate) search: Arc<dyn SinkStore>,
 }
 
 impl Stores {
     /// No I/O: a store is opened when it is read.
     pub(crate) fn new(places: Places) -> Stores {
         Stores {
-            log: Arc::new(Store { layout: LOG, path: places.log }),
-            ledger: Arc::new(Store { layout: LEDGER, path: places.ledger }),
-            documents: Arc::new(Store { layout: DOCUMENTS, path: places.documents }),
-            metrics: Arc::new(Store { layout: METRICS, path: places.metrics }),
-            baselines: Arc::new(Store { layout: BASELINES, path: places.baselines }),
-            search: Arc::new(SearchIndex::new(places.search)),
+            log: match places.log {
+                LogPlace::Sqlite(folder) => Arc::new(LogFile(Arc::new(Store { layout: LOG, path: wh_eventlog::embedded::file_of(&folder) }))),
+            },
+            ledger: match places.ledger {
+                LedgerPlace::Sqlite(path) => Arc::new(Store { layout: LEDGER, path }),
+            },
+            documents: match places.documents {
+                DocumentsPlace::Sqlite(path) => Arc::new(Store { layout: DOCUMENTS, path }),
+            },
+            metrics: match places.metrics {
+                MetricsPlace::Sqlite(path) => Arc::new(Store { layout: METRICS, path }),
+            },
+            baselines: match places.baselines {
+                BaselinesPlace::Sqlite(path) => Arc::new(Store { layout: BASELINES, path }),
+            },
+            search: match places.search {
+                SearchPlace::Tantivy(path) => Arc::new(SearchIndex::new(path)),
+            },
         }
+    }
+
+    /// Every store with its role, in the order of the design.
+    pub(crate) fn all(&self) -> [(&'static str, Arc<dyn RoleStore>); 6] {
+        [
+            ("log", Arc::clone(&self.log)),
+            ("ledger", Arc::clone(&self.ledger) as Arc<dyn RoleStore>),
+            ("documents", Arc::clone(&self.documents) as Arc<dyn RoleStore>),
+            ("metrics", Arc::clone(&self.metrics) as Arc<dyn RoleStore>),
+            ("baselines", Arc::clone(&self.baselines) as Arc<dyn RoleStore>),
+            ("search", Arc::clone(&self.search) as Arc<dyn RoleStore>),
+        ]
     }
 }

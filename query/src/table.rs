@@ -18,6 +18,7 @@ use crate::errors::QueryError;
 use crate::exec::{ScanExec, Sink};
 use crate::predicate::Predicate;
 use crate::pushdown;
+use crate::shape::Shape;
 
 /// How well a store answers a predicate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,6 +115,11 @@ pub(crate) struct Relation {
 }
 
 impl Relation {
+    /// A relation of a shape, read by `scan`.
+    pub(crate) fn new(schema_name: &'static str, shape: &Shape, scan: Arc<dyn Scan>) -> Relation {
+        Relation { schema_name, name: shape.name.to_owned(), description: shape.description.to_owned(), cut: shape.cut, is_view: shape.is_view, scan }
+    }
+
     fn understood(&self, filter: &Expr) -> Result<Option<(Predicate, Support)>> {
         let Some(predicate) = pushdown::translate(filter, &self.scan.schema()) else { return Ok(None) };
         let support = self.scan.support(&predicate)?;

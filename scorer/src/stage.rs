@@ -3,7 +3,7 @@
 //! What must stay true: a checkpoint is written only after the log holds every record that it covers; after a crash the
 //! same inputs give the same bytes under the same `seq`, and what already stands in the output is not written again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use hashbrown::HashSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use wh_eventlog::gauges::Gauges;
-use wh_eventlog::retry::{tolerated, until_settled};
-use wh_eventlog::{Assignment, Bytes, Commit, Consumer, Event, Fetched, Log, Record, dead_letters};
+use wh_eventlog::retry::{Backoff, tolerated, until_settled};
+use wh_eventlog::{Bytes, Commit, Consumer, Event, Fetched, Log, Record, dead_letters};
 use wh_schemas::topics::{ACCEPTED_TRANSACTIONS, DEAD_LETTERS, RISK_ALERTS, RISK_SCORES, SCORER_STATE};
 use wh_schemas::{Reaction, position::Seq};
 
@@ -80,6 +80,11 @@ struct Running {
     snapshot_users: HashSet<String>,
     snapshot_at: Instant,
     snapshot_offset: u64,
+    /// No checkpoint is tried before: the store was away.
+    checkpoint_at: Instant,
+    checkpoint_backoff: Backoff,
+    /// Whether nothing more is read until a checkpoint is written.
+    held: bool,
 }
 
 /// The stage.
@@ -89,6 +94,10 @@ pub struct Stage {
     settings: StageSettings,
     gauges: Arc<Gauges>,
     partitions: BTreeMap<u32, Running>,
+    /// Partitions that are assigned, and whose state is still to be read.
+    unowned: BTreeSet<u32>,
+    own_at: Instant,
+    own_backoff: Backoff,
     dead_letter_partitions: u32,
 }
 
@@ -99,19 +108,41 @@ pub struct Stage {
 pub async fn run(log: Arc<dyn Log>, store: Box<dyn CheckpointStore>, settings: StageSettings, gauges: Arc<Gauges>, stop: CancellationToken) -> Result<(), Reaction> {
     let mut consumer = log.subscribe(GROUP, &[ACCEPTED_TRANSACTIONS]).await?;
     let dead_letter_partitions = log.partitions(DEAD_LETTERS).await?;
-    let mut stage = Stage { log, store, settings, gauges, partitions: BTreeMap::new(), dead_letter_partitions };
+    let mut stage = Stage {
+        log,
+        store,
+        settings,
+        gauges,
+        partitions: BTreeMap::new(),
+        unowned: BTreeSet::new(),
+        own_at: Instant::now(),
+        own_backoff: Backoff::default(),
+        dead_letter_partitions,
+    };
     while !stop.is_cancelled() {
-        let wait = stage.settings.checkpoint_every;
+        let wait = stage.wait();
         let event = tokio::select! {
             () = stop.cancelled() => break,
             event = consumer.poll(wait) => tolerated(event, &stage.gauges).await?.unwrap_or(Event::Idle),
         };
         match event {
-            Event::Assigned { partitions, .. } => stage.assigned(&mut *consumer, partitions).await?,
+            Event::Assigned { partitions, .. } => {
+                for assignment in partitions {
+                    // Nothing is read before the checkpoint says where to go on.
+                    consumer.set_paused(ACCEPTED_TRANSACTIONS, assignment.partition, true);
+                    stage.unowned.insert(assignment.partition);
+                }
+                stage.own_at = Instant::now();
+            }
             Event::Revoked { partitions } => {
                 for (_, partition) in partitions {
-                    stage.checkpoint(&mut *consumer, partition, &stop).await?;
+                    // It is another's in any case; whoever took it over without waiting refuses this checkpoint, and begins from an earlier one.
+                    if let Err(reaction) = stage.checkpoint(&mut *consumer, partition, &stop).await {
+                        tracing::warn!(stage = GROUP, partition, "given up without a last checkpoint: {reaction}");
+                    }
                     stage.partitions.remove(&partition);
+                    stage.unowned.remove(&partition);
+                    stage.gauges.left(ACCEPTED_TRANSACTIONS, partition);
                 }
             }
             Event::Records(fetched) => {
@@ -129,6 +160,7 @@ pub async fn run(log: Arc<dyn Log>, store: Box<dyn CheckpointStore>, settings: S
                 }
             }
         }
+        stage.own(&mut *consumer).await?;
     }
     for partition in stage.partitions.keys().copied().collect::<Vec<_>>() {
         stage.checkpoint(&mut *consumer, partition, &stop).await?;
@@ -137,69 +169,102 @@ pub async fn run(log: Arc<dyn Log>, store: Box<dyn CheckpointStore>, settings: S
 }
 
 impl Stage {
-    /// Takes partitions over: from their checkpoint, else from the last snapshot, else by reading the log from its start.
-    async fn assigned(&mut self, consumer: &mut dyn Consumer, assignments: Vec<Assignment>) -> Result<(), Reaction> {
-        for assignment in assignments {
-            let partition = assignment.partition;
-            let (owner_epoch, found) = self.store.take_over(partition).await?;
-            let lost = found.is_none();
-            let checkpoint = match found {
-                Some(checkpoint) => Some(checkpoint),
-                None => rebuild::last_snapshot(&*self.log, partition, self.settings.dedup_horizon).await?,
-            };
-            let emitted = rebuild::last_emitted(&*self.log, partition).await?;
-            let Checkpoint { position, record, users, ids } = match checkpoint {
-                Some(checkpoint) => checkpoint,
-                None => {
-                    let start = self.log.bounds(ACCEPTED_TRANSACTIONS, partition).await?.start;
-                    if start > 0 {
-                        return Err(Reaction::fatal(format!(
-                            "partition {partition}: there is neither a checkpoint nor a snapshot, and {ACCEPTED_TRANSACTIONS} reaches back to offset {start} only: restore the baselines store from a backup"
-                        )));
-                    }
-                    Checkpoint { position: Position::default(), record: PartitionRecord::default(), users: Vec::new(), ids: Vec::new() }
-                }
-            };
-            let identity = self.log.identity().await?;
-            if !record.log.is_empty() && record.log != identity {
-                return Err(Reaction::fatal(format!(
-                    "partition {partition}: the baselines store was made from another log: restore the log that belongs to it, or begin with an empty data folder (--data DIR)"
-                )));
-            }
-            let record = PartitionRecord { log: identity, ..record };
-            tracing::info!(stage = GROUP, partition, next_seq = position.next_seq, users = users.len(), ids = ids.len(), owner_epoch, "partition taken over");
-            let mut seen = Ids::new(self.settings.dedup_horizon);
-            ids.iter().for_each(|s| seen.remember(*s));
-            consumer.seek(ACCEPTED_TRANSACTIONS, partition, position.next_offset);
-            self.gauges.reached(ACCEPTED_TRANSACTIONS, partition, position.next_offset);
-            // Until the first snapshot of this owner every user counts as changed: an unfinished one may stand in the topic.
-            let snapshot_users: HashSet<String> = users.iter().map(|(user, _)| user.clone()).collect();
-            // A store that was lost knows none of them.
-            let unsaved_users = if lost { snapshot_users.clone() } else { HashSet::new() };
-            let unsaved_ids = if lost { ids.clone() } else { Vec::new() };
-            // A store that was lost is written at the first occasion, even where no record comes.
-            let checkpointed = if lost { 0 } else { position.next_offset };
-            // Where the last snapshot stood is not known: one is due at the first occasion, if the partition has seen anything.
-            let snapshotted = 0;
-            let scorer = PartitionScorer::new(partition, self.settings.ruleset.clone(), position, record, users, seen, &self.settings.build);
-            let now = Instant::now();
-            self.partitions.insert(
-                partition,
-                Running {
-                    scorer: Some(scorer),
-                    owner_epoch,
-                    emitted,
-                    standing_alerts: rebuild::last_alerts(&*self.log, partition).await?,
-                    checkpointed,
-                    checkpointed_at: now,
-                    unsaved_users,
-                    unsaved_ids,
-                    snapshot_users,
-                    snapshot_at: now,
-                    snapshot_offset: snapshotted,
-                },
-            );
+    /// How long nothing needs to be done but what the log brings.
+    fn wait(&self) -> Duration {
+        let own = if self.unowned.is_empty() { Duration::MAX } else { self.own_at.saturating_duration_since(Instant::now()) };
+        own.min(self.settings.checkpoint_every)
+    }
+
+    /// Takes over the partitions that are assigned and not owned yet, as soon as the baselines store and the log allow.
+    async fn own(&mut self, consumer: &mut dyn Consumer) -> Result<(), Reaction> {
+        if self.unowned.is_empty() || self.own_at > Instant::now() {
+            return Ok(());
         }
+        for partition in self.unowned.clone() {
+            match self.take_over(consumer, partition).await {
+                Ok(()) => {
+                    self.unowned.remove(&partition);
+                    self.own_backoff = Backoff::default();
+                    consumer.set_paused(ACCEPTED_TRANSACTIONS, partition, false);
+                }
+                Err(Reaction::Transient { message, retry_after }) => {
+                    Gauges::add(&self.gauges.retries, 1);
+                    tracing::warn!(stage = GROUP, partition, "not taken over yet: {message}");
+                    self.own_at = Instant::now() + self.own_backoff.wait(retry_after);
+                    return Ok(());
+                }
+                Err(other) => return Err(other),
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a partition over: from its checkpoint, else from the last snapshot, else by reading the log from its start.
+    async fn take_over(&mut self, consumer: &mut dyn Consumer, partition: u32) -> Result<(), Reaction> {
+        let (owner_epoch, found) = self.store.take_over(partition).await?;
+        let input = self.log.bounds(ACCEPTED_TRANSACTIONS, partition).await?;
+        // A store that was restored from an old backup may be behind what the log still has.
+        let found = found.filter(|checkpoint| checkpoint.position.next_offset >= input.start);
+        let lost = found.is_none();
+        let checkpoint = match found {
+            Some(checkpoint) => Some(checkpoint),
+            None => rebuild::last_snapshot(&*self.log, partition, self.settings.dedup_horizon).await?.filter(|checkpoint| checkpoint.position.next_offset >= input.start),
+        };
+        let emitted = rebuild::last_emitted(&*self.log, partition).await?;
+        let Checkpoint { position, record, users, ids } = match checkpoint {
+            Some(checkpoint) => checkpoint,
+            None => {
+                if input.start > 0 {
+                    return Err(Reaction::fatal(format!(
+                        "partition {partition}: there is neither a checkpoint nor a snapshot from which {ACCEPTED_TRANSACTIONS} can be read on, since it reaches back to offset {} only: restore the baselines store from a backup",
+                        input.start
+                    )));
+                }
+                Checkpoint { position: Position::default(), record: PartitionRecord::default(), users: Vec::new(), ids: Vec::new() }
+            }
+        };
+        let identity = self.log.identity().await?;
+        if !record.log.is_empty() && record.log != identity {
+            return Err(Reaction::fatal(format!(
+                "partition {partition}: the baselines store was made from another log: restore the log that belongs to it, or begin with an empty data folder (--data DIR)"
+            )));
+        }
+        let record = PartitionRecord { log: identity, ..record };
+        tracing::info!(stage = GROUP, partition, next_seq = position.next_seq, users = users.len(), ids = ids.len(), owner_epoch, "partition taken over");
+        let mut seen = Ids::new(self.settings.dedup_horizon);
+        ids.iter().for_each(|s| seen.remember(*s));
+        consumer.seek(ACCEPTED_TRANSACTIONS, partition, position.next_offset);
+        self.gauges.reached(ACCEPTED_TRANSACTIONS, partition, position.next_offset);
+        // Until the first snapshot of this owner every user counts as changed: an unfinished one may stand in the topic.
+        let snapshot_users: HashSet<String> = users.iter().map(|(user, _)| user.clone()).collect();
+        // A store that was lost knows none of them.
+        let unsaved_users = if lost { snapshot_users.clone() } else { HashSet::new() };
+        let unsaved_ids = if lost { ids.clone() } else { Vec::new() };
+        // A store that was lost is written at the first occasion, even where no record comes.
+        let checkpointed = if lost { 0 } else { position.next_offset };
+        // Where the last snapshot stood is not known: one is due at the first occasion, if the partition has seen anything.
+        let snapshotted = 0;
+        let scorer = PartitionScorer::new(partition, self.settings.ruleset.clone(), position, record, users, seen, &self.settings.build);
+        let now = Instant::now();
+        self.partitions.insert(
+            partition,
+            Running {
+                scorer: Some(scorer),
+                owner_epoch,
+                emitted,
+                standing_alerts: rebuild::last_alerts(&*self.log, partition).await?,
+                checkpointed,
+                checkpointed_at: now,
+                unsaved_users,
+                unsaved_ids,
+                snapshot_users,
+                snapshot_at: now,
+                snapshot_offset: snapshotted,
+                checkpoint_at: now,
+                checkpoint_backoff: Backoff::default(),
+                held: false,
+            },
+        );
         Ok(())
     }
 
@@ -251,6 +316,9 @@ impl Stage {
     async fn checkpoint_if_due(&mut self, consumer: &mut dyn Consumer, partition: u32, stop: &CancellationToken) -> Result<(), Reaction> {
         let Some(running) = self.partitions.get(&partition) else { return Ok(()) };
         let Some(scorer) = &running.scorer else { return Ok(()) };
+        if running.checkpoint_at > Instant::now() {
+            return Ok(());
+        }
         let behind = scorer.position().next_offset - running.checkpointed;
         let waited = running.checkpointed_at.elapsed();
         if behind >= self.settings.checkpoint_records || (behind > 0 && waited >= self.settings.checkpoint_every) {
@@ -288,10 +356,26 @@ impl Stage {
                 running.unsaved_ids.clear();
                 running.checkpointed = position.next_offset;
                 running.checkpointed_at = Instant::now();
+                running.checkpoint_backoff = Backoff::default();
+                if std::mem::take(&mut running.held) {
+                    consumer.set_paused(ACCEPTED_TRANSACTIONS, partition, false);
+                }
             }
-            Err(Reaction::Transient { message, .. }) if running.checkpointed_at.elapsed() < self.settings.without_checkpoint => {
+            Err(Reaction::Transient { message, retry_after }) => {
                 Gauges::add(&self.gauges.retries, 1);
-                tracing::warn!(stage = GROUP, partition, "going on without a checkpoint: {message}");
+                running.checkpoint_at = Instant::now() + running.checkpoint_backoff.wait(retry_after);
+                if running.checkpointed_at.elapsed() < self.settings.without_checkpoint {
+                    tracing::warn!(stage = GROUP, partition, "going on without a checkpoint: {message}");
+                } else if !running.held {
+                    tracing::error!(
+                        stage = GROUP,
+                        partition,
+                        "no checkpoint for {} s: nothing more is read until the baselines store answers: {message}",
+                        running.checkpointed_at.elapsed().as_secs()
+                    );
+                    running.held = true;
+                    consumer.set_paused(ACCEPTED_TRANSACTIONS, partition, true);
+                }
                 return Ok(());
             }
             Err(other) => return Err(other),

@@ -5,5 +5,6 @@
 //! analyst's query is answered here.
 
 pub mod delivery;
+mod explanation;
 pub mod sqlite;
 pub mod tantivy;

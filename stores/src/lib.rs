@@ -4,9 +4,24 @@
 //! `connect.rs` (how it is reached), `errors.rs` (what its errors ask for).
 
 pub mod clock;
+pub mod elasticsearch;
+pub mod faults;
+pub mod finding;
 pub mod holder;
+pub mod influxdb;
+pub mod kafka;
+pub mod mongodb;
 pub mod place;
+pub mod places;
+pub mod postgres;
+pub mod redis;
+pub mod secret;
+pub mod server_url;
 pub mod sqlite;
 pub mod tantivy;
 
+pub use faults::Faults;
+pub use finding::{Durability, Finding, Level};
 pub use place::{Place, PlaceError, Role};
+pub use secret::Secret;
+pub use server_url::ServerUrl;

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use crate::server_url::{ServerUrl, redacted};
+
 /// The six roles of the design.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Role {
@@ -43,16 +45,29 @@ impl Role {
         if self == Role::Search { "tantivy" } else { "sqlite" }
     }
 
-    /// Scheme of the server.
+    /// Schemes of the server's URL.
     #[must_use]
-    pub fn server_scheme(self) -> &'static str {
+    pub fn server_schemes(self) -> &'static [&'static str] {
         match self {
-            Role::Log => "kafka",
-            Role::Ledger => "postgres",
-            Role::Documents => "mongodb",
-            Role::Metrics => "influxdb",
-            Role::Baselines => "redis",
-            Role::Search => "elasticsearch",
+            Role::Log => &["kafka"],
+            Role::Ledger => &["postgres", "postgresql"],
+            Role::Documents => &["mongodb", "mongodb+srv"],
+            Role::Metrics => &["influxdb"],
+            Role::Baselines => &["redis"],
+            Role::Search => &["elasticsearch"],
+        }
+    }
+
+    /// A URL of the server.
+    #[must_use]
+    pub fn example(self) -> &'static str {
+        match self {
+            Role::Log => "kafka://broker:9092",
+            Role::Ledger => "postgres://user@host/wardhouse",
+            Role::Documents => "mongodb://host/wardhouse",
+            Role::Metrics => "influxdb://host:8086/org/bucket",
+            Role::Baselines => "redis://host:6379/0",
+            Role::Search => "elasticsearch://host:9200",
         }
     }
 }
@@ -63,20 +78,20 @@ impl fmt::Display for Role {
     }
 }
 
-/// Where a role's embedded store is.
+/// Where a role's store is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// The role.
-    pub role: Role,
+pub enum Place {
     /// File of a SQLite store, folder of the log and of the index.
-    pub path: PathBuf,
+    Embedded(PathBuf),
+    /// A server. What its URL means is for the server's own settings to say.
+    Server(ServerUrl),
 }
 
 /// Why a URL names no store.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PlaceError {
     /// No scheme, or one that this role does not take.
-    #[error("stores.{role} = {url:?}: expected a URL such as {embedded}:data/{role}{hint}")]
+    #[error("stores.{role} = {url:?}: expected a URL such as {embedded}:data/{role} or {example}{hint}")]
     Scheme {
         /// The role.
         role: Role,
@@ -84,18 +99,22 @@ pub enum PlaceError {
         url: String,
         /// Scheme of the embedded store.
         embedded: &'static str,
+        /// A URL of the server.
+        example: &'static str,
         /// What else might be meant.
         hint: String,
     },
-    /// The scheme of the server, whose adapter this build does not have.
-    #[error("stores.{role} = {url:?}: this version has the embedded store only; use {embedded}:data/{role}")]
-    NoAdapter {
+    /// The scheme of the server, in what is no URL.
+    #[error("stores.{role} = {url:?}: not a URL ({reason}); expected one such as {example}")]
+    Malformed {
         /// The role.
         role: Role,
         /// The URL without what could be a password.
         url: String,
-        /// Scheme of the embedded store.
-        embedded: &'static str,
+        /// What the parser found.
+        reason: String,
+        /// A URL of this server.
+        example: &'static str,
     },
     /// Nothing behind the scheme.
     #[error("stores.{role} = {url:?}: expected a path behind {embedded}:")]
@@ -115,30 +134,21 @@ impl Place {
     /// # Errors
     /// See [`PlaceError`].
     pub fn parse(role: Role, url: &str) -> Result<Place, PlaceError> {
-        let embedded = role.embedded_scheme();
+        let (embedded, example) = (role.embedded_scheme(), role.example());
         let Some((scheme, rest)) = url.split_once(':') else {
-            return Err(PlaceError::Scheme { role, url: redacted(url), embedded, hint: String::new() });
+            return Err(PlaceError::Scheme { role, url: redacted(url), embedded, example, hint: String::new() });
         };
         if scheme == embedded {
             if rest.trim_start_matches('/').is_empty() {
                 return Err(PlaceError::Empty { role, url: redacted(url), embedded });
             }
             let path = rest.strip_prefix("//").unwrap_or(rest);
-            return Ok(Place { role, path: PathBuf::from(path) });
+            return Ok(Place::Embedded(PathBuf::from(path)));
         }
-        let server = role.server_scheme();
-        if scheme == server || (role == Role::Ledger && scheme == "postgresql") {
-            return Err(PlaceError::NoAdapter { role, url: redacted(url), embedded });
+        if role.server_schemes().contains(&scheme) {
+            return ServerUrl::parse(url).map(Place::Server).map_err(|reason| PlaceError::Malformed { role, url: redacted(url), reason, example });
         }
-        Err(PlaceError::Scheme { role, url: redacted(url), embedded, hint: format!(", found the scheme {scheme:?}") })
-    }
-}
-
-/// The URL without user and password.
-fn redacted(url: &str) -> String {
-    match (url.find("://"), url.rfind('@')) {
-        (Some(start), Some(end)) if start + 3 <= end => format!("{}…{}", &url[..start + 3], &url[end..]),
-        _ => url.to_owned(),
+        Err(PlaceError::Scheme { role, url: redacted(url), embedded, example, hint: format!(", found the scheme {scheme:?}") })
     }
 }
 
@@ -148,16 +158,20 @@ mod tests {
 
     #[test]
     fn a_url_names_one_store_by_its_scheme() {
-        assert_eq!(Place::parse(Role::Ledger, "sqlite:data/ledger.db").unwrap().path, PathBuf::from("data/ledger.db"));
-        assert_eq!(Place::parse(Role::Search, "tantivy:///srv/search").unwrap().path, PathBuf::from("/srv/search"));
+        assert_eq!(Place::parse(Role::Ledger, "sqlite:data/ledger.db").unwrap(), Place::Embedded(PathBuf::from("data/ledger.db")));
+        assert_eq!(Place::parse(Role::Search, "tantivy:///srv/search").unwrap(), Place::Embedded(PathBuf::from("/srv/search")));
+        for (role, url) in Role::ALL.map(|role| (role, role.example())) {
+            assert!(matches!(Place::parse(role, url), Ok(Place::Server(parsed)) if parsed.expose() == url), "{url}");
+        }
     }
 
     #[test]
     fn a_wrong_scheme_is_told_with_what_was_expected() {
         let error = Place::parse(Role::Ledger, "mysql://u:secret@h/db").unwrap_err().to_string();
-        assert_eq!(error, "stores.ledger = \"mysql://…@h/db\": expected a URL such as sqlite:data/ledger, found the scheme \"mysql\"");
+        assert_eq!(error, "stores.ledger = \"mysql://…@h/db\": expected a URL such as sqlite:data/ledger or postgres://user@host/wardhouse, found the scheme \"mysql\"");
         assert!(Place::parse(Role::Log, "data/log").is_err());
         assert!(Place::parse(Role::Log, "sqlite:").is_err());
-        assert!(matches!(Place::parse(Role::Ledger, "postgres://h/db"), Err(PlaceError::NoAdapter { .. })));
+        let malformed = Place::parse(Role::Ledger, "postgres://u:secret@h:port/db").unwrap_err().to_string();
+        assert!(malformed.contains("stores.ledger") && !malformed.contains("secret"), "{malformed}");
     }
 }

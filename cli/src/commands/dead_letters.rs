@@ -6,12 +6,12 @@ use wh_eventlog::dead_letters::{self, Found};
 use crate::args::DeadLetters;
 use crate::commands::runtime;
 use crate::failure::Failure;
-use crate::pipeline;
 use crate::settings::Settings;
+use crate::stores;
 
 pub(crate) fn run(settings: &Settings, command: DeadLetters) -> Result<(), Failure> {
     let runtime = runtime("dead-letters")?;
-    let reader = wh_eventlog::embedded::open_reader(&settings.log)?;
+    let reader = runtime.block_on(stores::open_reader(settings))?;
     let mut all = runtime.block_on(dead_letters::read_all(&*reader))?;
     all.sort_by_key(|found| (found.record.append_time, found.partition, found.offset));
     match command {
@@ -64,7 +64,7 @@ pub(crate) fn run(settings: &Settings, command: DeadLetters) -> Result<(), Failu
         }
         DeadLetters::Retry { letters } => {
             let chosen: Vec<&Found> = letters.iter().map(|letter| find(&all, letter)).collect::<Result<_, _>>()?;
-            let log = runtime.block_on(pipeline::open_log(settings))?;
+            let log = runtime.block_on(stores::open_log(settings))?;
             for found in chosen {
                 let offset = runtime.block_on(dead_letters::retry(&*log, found))?;
                 println!("{}/{} is in hospital-transactions again, at offset {offset}", found.partition, found.offset);

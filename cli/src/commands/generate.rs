@@ -10,7 +10,7 @@ use crate::args::{GenerateArgs, Target};
 use crate::commands::runtime;
 use crate::failure::Failure;
 use crate::settings::Settings;
-use crate::{pipeline, world};
+use crate::{stores, world};
 
 pub(crate) fn run(settings: &Settings, args: &GenerateArgs) -> Result<(), Failure> {
     let start =
@@ -47,7 +47,7 @@ pub(crate) fn run(settings: &Settings, args: &GenerateArgs) -> Result<(), Failur
         }
         Target::Log => {
             let runtime = runtime("generate")?;
-            let log = runtime.block_on(pipeline::open_log(settings))?;
+            let log = runtime.block_on(stores::open_log(settings))?;
             let mut batches = vec![Vec::new(); settings.partitions as usize];
             let mut count = 0_u64;
             for generated in rows {
@@ -63,7 +63,7 @@ pub(crate) fn run(settings: &Settings, args: &GenerateArgs) -> Result<(), Failur
             for (partition, batch) in batches.into_iter().enumerate().filter(|(_, b)| !b.is_empty()) {
                 runtime.block_on(world::append(&*log, u32::try_from(partition).unwrap_or(0), batch))?;
             }
-            anstream::eprintln!("{count} transactions are in the log under {}", settings.log.display());
+            anstream::eprintln!("{count} transactions are in the log at {}", settings.places.shown(wh_stores::Role::Log));
         }
     }
     if let Some(labels) = &mut labels {

@@ -11,8 +11,8 @@ use wh_ingest::import::{self, Format, ImportSettings, Input, Progress};
 use crate::args::{ImportArgs, InputFormat};
 use crate::commands::{asked_to_stop, runtime};
 use crate::failure::Failure;
-use crate::pipeline;
 use crate::settings::Settings;
+use crate::stores;
 
 /// Where rejected lines go: the file that was named, else one in the data folder. They are never dropped.
 pub(crate) fn rejects_file(settings: &Settings, file: &Path, named: Option<&Path>) -> PathBuf {
@@ -68,7 +68,7 @@ pub(crate) fn run(settings: &Settings, args: &ImportArgs) -> Result<(), Failure>
     let import_settings = import_settings(settings, &args.file, args.format, args.rejects.as_deref(), args.restart);
     let outcome = runtime.block_on(async {
         std::fs::create_dir_all(settings.data.join("import")).map_err(|e| format!("cannot create {}: {e}", settings.data.join("import").display()))?;
-        let log = pipeline::open_log(settings).await?;
+        let log = stores::open_log(settings).await?;
         let stop = CancellationToken::new();
         let asked = stop.clone();
         tokio::spawn(async move {

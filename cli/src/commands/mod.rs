@@ -32,18 +32,10 @@ pub(crate) fn runtime(name: &'static str) -> Result<Runtime, Failure> {
         .map_err(|e| Failure::Failed(format!("cannot start threads: {e}")))
 }
 
-/// The SQL engine over this data folder.
+/// The SQL engine over the stores of these settings.
 pub(crate) fn engine(settings: &Settings) -> Result<wh_query::Engine, Failure> {
-    let places = wh_query::Places {
-        ledger: settings.ledger.clone(),
-        documents: settings.documents.clone(),
-        metrics: settings.metrics.clone(),
-        baselines: settings.baselines.clone(),
-        search: settings.search.clone(),
-        log: wh_eventlog::embedded::file_of(&settings.log),
-    };
     let options = wh_query::EngineSettings { zone: settings.zone.name().to_owned(), memory_limit_bytes: settings.sql_memory_bytes, target_partitions: 2 };
-    wh_query::Engine::open(places, options).map_err(|e| Failure::Failed(e.to_string()))
+    wh_query::Engine::open(settings.places.for_queries(), options).map_err(|e| Failure::Failed(e.to_string()))
 }
 
 /// How a person runs this program again: by cargo, where cargo runs it.

@@ -5,35 +5,28 @@ use wh_ops::replay::{self, Range};
 use wh_schemas::layout;
 use wh_stores::holder::Holder;
 
-use crate::args::{ReplayArgs, RoleName, StoreName};
+use crate::args::{ReplayArgs, StoreName};
 use crate::commands::runtime;
 use crate::failure::Failure;
-use crate::pipeline;
 use crate::settings::Settings;
+use crate::stores;
 
 pub(crate) fn run(settings: &Settings, args: &ReplayArgs) -> Result<(), Failure> {
-    let role = |store| match store {
-        StoreName::Ledger => RoleName::Ledger,
-        StoreName::Documents => RoleName::Documents,
-        StoreName::Metrics => RoleName::Metrics,
-        StoreName::Search => RoleName::Search,
-    };
-    let all = [RoleName::Ledger, RoleName::Documents, RoleName::Metrics, RoleName::Search];
-    let roles = args.store.map_or_else(|| all.to_vec(), |store| vec![role(store)]);
+    let all = [(StoreName::Ledger, "ledger"), (StoreName::Documents, "documents"), (StoreName::Metrics, "metrics"), (StoreName::Search, "search")];
+    let chosen = all.into_iter().filter(|(store, _)| args.store.is_none_or(|wanted| wanted == *store));
     if args.to.is_some_and(|to| to <= args.from) {
         return Err(Failure::Settings(vec![format!("--to: expected more than --from {}", args.from)]));
     }
     let range = Range { partition: args.partition, from: args.from, to: args.to };
     let runtime = runtime("replay")?;
-    let log = wh_eventlog::embedded::open_reader(&settings.log)?;
+    let log = runtime.block_on(stores::open_reader(settings))?;
     if let Some(partition) = args.partition.filter(|p| *p >= settings.partitions) {
         return Err(Failure::Settings(vec![format!("--partition {partition}: expected 0 to {}", settings.partitions - 1)]));
     }
-    for role in roles {
-        let name = pipeline::name(role);
-        // The store has one writer: its sink must not run meanwhile.
-        let _holder = Holder::take(&settings.log, name)?;
-        let mut store = pipeline::open_store(settings, role)?;
+    for (role, name) in chosen {
+        // An embedded store has one writer: its sink must not run meanwhile.
+        let _holder = if settings.places.is_embedded(role.into()) { Some(Holder::take(settings.places.locks(), name)?) } else { None };
+        let mut store = runtime.block_on(stores::open_store(settings, role))?;
         let bar = ProgressBar::new(0)
             .with_style(ProgressStyle::with_template("{prefix:>10} {wide_bar} {pos}/{len} {per_sec}").unwrap_or_else(|_| ProgressStyle::default_bar()))
             .with_prefix(name);
@@ -43,7 +36,7 @@ pub(crate) fn run(settings: &Settings, args: &ReplayArgs) -> Result<(), Failure>
         };
         let done = runtime.block_on(replay::replay(&*log, &mut *store, range, &mut progress))?;
         bar.finish_and_clear();
-        let what = if role == RoleName::Metrics { format!("summed again in blocks of {} seqs", layout::METRICS_BLOCK) } else { "written".to_owned() };
+        let what = if role == StoreName::Metrics { format!("summed again in blocks of {} seqs", layout::METRICS_BLOCK) } else { "written".to_owned() };
         anstream::println!("{name}: {} records read, {} {what}", done.records, done.written);
     }
     Ok(())

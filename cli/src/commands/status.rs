@@ -1,26 +1,25 @@
 //! `wardhouse status`: lines that add up, read from the log and from each store's own word.
 
 use anstream::println;
-use wh_ops::status::{ScorerPartition, Status, status};
-use wh_schemas::layout;
-use wh_sinks::{sqlite, tantivy};
+use wh_ops::status::{Status, status};
 
+use crate::args::StoreName;
 use crate::commands::runtime;
 use crate::failure::Failure;
 use crate::settings::Settings;
+use crate::stores;
 
 /// How the pipeline on this data folder stands.
 pub(crate) fn read(settings: &Settings, runtime: &tokio::runtime::Runtime) -> Result<Status, Failure> {
-    let log = wh_eventlog::embedded::open_reader(&settings.log)?;
-    let scorer: Vec<ScorerPartition> =
-        wh_scorer::state::sqlite::read_partitions(&settings.baselines)?.into_iter().map(|(next_offset, record)| ScorerPartition { next_offset, counts: record.counts }).collect();
-    let sinks = [
-        ("ledger", sqlite::file::read_positions(&settings.ledger, &layout::LEDGER, "scorer")?),
-        ("documents", sqlite::file::read_positions(&settings.documents, &layout::DOCUMENTS, "scorer")?),
-        ("metrics", sqlite::file::read_positions(&settings.metrics, &layout::METRICS, "scorer")?),
-        ("search", tantivy::read_positions(&settings.search, "scorer")?),
-    ];
-    Ok(runtime.block_on(status(&*log, &scorer, &sinks))?)
+    runtime.block_on(async {
+        let log = stores::open_reader(settings).await?;
+        let scorer = stores::scorer(settings).await?;
+        let mut sinks = Vec::new();
+        for (name, store) in [("ledger", StoreName::Ledger), ("documents", StoreName::Documents), ("metrics", StoreName::Metrics), ("search", StoreName::Search)] {
+            sinks.push((name, stores::positions(settings, store).await?));
+        }
+        Ok(status(&*log, &scorer, &sinks).await?)
+    })
 }
 
 pub(crate) fn run(settings: &Settings, json: bool) -> Result<(), Failure> {

@@ -1,4 +1,7 @@
-//! The topics as tables: `log.<topic>`.
+//! The log: `log.<topic>`.
 
 pub(crate) mod dialect;
 pub(crate) mod scan;
+mod store;
+
+pub(crate) use store::{LogFile, relation};

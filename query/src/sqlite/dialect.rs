@@ -61,7 +61,7 @@ fn values(predicate: &Predicate) -> usize {
 }
 
 fn is_exact(table: &Table, predicate: &Predicate) -> bool {
-    let asked = |column: usize| !table.is_one_of(column, table.opaque);
+    let asked = |column: usize| !table.shape.is_one_of(column, table.opaque);
     match predicate {
         Predicate::Compare { column, .. } | Predicate::Flag { column } | Predicate::Null { column } => asked(*column),
         Predicate::StartsWith { column, .. } | Predicate::Contains { column, .. } => asked(*column),
@@ -117,7 +117,7 @@ fn order_by(table: &Table, order: &[Order], sql: &mut Sql) {
         sql.push(if i > 0 { ", " } else { " ORDER BY " });
         sql.push(table.expression(by.column));
         sql.push(if by.descending { " DESC" } else { "" });
-        if table.schema.field(by.column).is_nullable() {
+        if table.shape.schema.field(by.column).is_nullable() {
             sql.push(if by.nulls_first { " NULLS FIRST" } else { " NULLS LAST" });
         }
     }
@@ -169,7 +169,7 @@ fn unfold<'a>(predicate: &'a Predicate, out: &mut Vec<&'a Predicate>) {
 }
 
 fn key_range(table: &Table, members: &[&Predicate]) -> Option<(i64, i64)> {
-    let (partition, seq) = (table.index_of("partition")?, table.index_of("seq")?);
+    let (partition, seq) = (table.shape.index_of("partition")?, table.shape.index_of("seq")?);
     let fixed = members.iter().find_map(|member| match member {
         Predicate::Compare { column, op: Op::Eq, value: Value::Int(value) } if *column == partition => Some(*value),
         _ => None,

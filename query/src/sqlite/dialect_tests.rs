@@ -8,7 +8,7 @@ fn transactions() -> Table {
 }
 
 fn column(table: &Table, name: &str) -> usize {
-    table.index_of(name).unwrap()
+    table.shape.index_of(name).unwrap()
 }
 
 fn compare(table: &Table, name: &str, op: Op, value: Value) -> Predicate {

@@ -3,4 +3,5 @@
 pub(crate) mod connect;
 pub(crate) mod dialect;
 pub(crate) mod scan;
+pub(crate) mod store;
 pub(crate) mod tables;

@@ -33,7 +33,7 @@ pub(crate) struct SqliteScan {
 
 impl Scan for SqliteScan {
     fn schema(&self) -> SchemaRef {
-        Arc::clone(&self.table.schema)
+        Arc::clone(&self.table.shape.schema)
     }
 
     fn support(&self, predicate: &Predicate) -> Result<Support, QueryError> {
@@ -42,12 +42,12 @@ impl Scan for SqliteScan {
 
     fn sorts(&self, order: &[Order]) -> bool {
         // An index gives the first column's order; what follows only breaks ties.
-        let first = order.first().is_some_and(|by| self.table.is_one_of(by.column, self.table.sorted));
-        first && order.iter().all(|by| !self.table.is_one_of(by.column, self.table.opaque))
+        let first = order.first().is_some_and(|by| self.table.shape.is_one_of(by.column, self.table.sorted));
+        first && order.iter().all(|by| !self.table.shape.is_one_of(by.column, self.table.opaque))
     }
 
     fn is_unique(&self, column: usize) -> bool {
-        self.table.is_one_of(column, self.table.unique)
+        self.table.shape.is_unique(column)
     }
 
     fn survey(&self) -> Result<Survey, QueryError> {
@@ -64,7 +64,7 @@ impl Scan for SqliteScan {
 
 impl SqliteScan {
     fn statement(&self, request: &Request, late: &[Predicate], keys: Option<(i64, i64)>) -> Result<Sql, QueryError> {
-        dialect::select(&self.table, request, late, keys).ok_or_else(|| QueryError::internal(format!("{} was asked what SQLite cannot answer", self.table.name)))
+        dialect::select(&self.table, request, late, keys).ok_or_else(|| QueryError::internal(format!("{} was asked what SQLite cannot answer", self.table.shape.name)))
     }
 }
 
@@ -183,7 +183,7 @@ fn count(store: &Store, rows: &mut Rows<'_>, sink: &mut Sink) -> Result<bool, Qu
 fn survey(connection: &Connection, table: &Table) -> rusqlite::Result<Survey> {
     let mut survey = Survey::default();
     // A view is surveyed by the table under it.
-    let from = match table.name {
+    let from = match table.shape.name {
         "high_risk_transactions" => "transactions",
         "recent_alerts" => "risk_alerts",
         _ => table.from,
@@ -218,7 +218,7 @@ fn survey(connection: &Connection, table: &Table) -> rusqlite::Result<Survey> {
 fn divided(table: &Table, request: &Request, survey: &Survey) -> Vec<Vec<(i64, i64)>> {
     let rows = survey.rows.unwrap_or(0);
     let all = rows as f64;
-    let unique = |column: usize| table.is_one_of(column, table.unique);
+    let unique = |column: usize| table.shape.is_unique(column);
     let share: f64 = request.predicates.iter().map(|p| p.selectivity(all, &unique)).product();
     if request.parts < 2 || rows < DIVIDED_FROM || share < 0.25 || !request.order.is_empty() || survey.keys.is_empty() {
         return Vec::new();

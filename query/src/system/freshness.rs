@@ -2,20 +2,15 @@
 
 use super::Own;
 use crate::places::Stores;
-use crate::positions::{self, Position};
+use crate::positions::Position;
 
 /// The rows of `system.freshness`, by store, stream and partition.
 pub(super) fn rows(stores: &Stores) -> Vec<Vec<Own>> {
-    let scorer = positions::of_checkpoint(&stores.baselines).unwrap_or_default();
-    let published = [
-        ("ledger", positions::of_sqlite(&stores.ledger)),
-        ("documents", positions::of_sqlite(&stores.documents)),
-        ("metrics", positions::of_sqlite(&stores.metrics)),
-        ("search", positions::of_index(&stores.search)),
-    ];
+    let scorer = stores.baselines.reached().unwrap_or_default();
+    let published = [("ledger", &stores.ledger), ("documents", &stores.documents), ("metrics", &stores.metrics), ("search", &stores.search)];
     let mut rows = Vec::new();
-    for (store, positions) in published {
-        for position in positions.unwrap_or_default() {
+    for (store, published) in published {
+        for position in published.positions().unwrap_or_default() {
             let reached = (position.stream == "scorer").then(|| scorer.get(&position.partition)).flatten();
             // A sink may be ahead of the checkpoint: what is emitted is durable before it is checkpointed.
             let lag = reached.map_or(Own::Null, |reached| Own::Int((reached - position.next_seq).max(0)));

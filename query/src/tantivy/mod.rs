@@ -3,3 +3,4 @@
 pub(crate) mod dialect;
 pub(crate) mod index;
 pub(crate) mod scan;
+mod store;

@@ -2,6 +2,7 @@
 
 use crate::fixture::{Fixture, USERS, settings};
 use wh_query::{Engine, Read};
+use wh_stores::places::{DocumentsPlace, SearchPlace};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn values_come_out_as_sql_knows_them() {
@@ -118,8 +119,8 @@ async fn the_system_tells_of_itself() {
 async fn a_store_that_is_not_there_yet_says_so_when_it_is_read() {
     let fixture = Fixture::new();
     let mut places = fixture.places.clone();
-    places.documents = places.documents.with_file_name("none.db");
-    places.search = places.search.with_file_name("none");
+    places.documents = DocumentsPlace::Sqlite(fixture.path("none.db"));
+    places.search = SearchPlace::Tantivy(fixture.path("none"));
     let fixture = fixture.through(Engine::open(places, settings()).unwrap());
     assert_eq!(fixture.column("SELECT count(*) FROM transactions").await, ["120"]);
     assert!(fixture.fault("SELECT * FROM documents.explanations").await.starts_with("documents: there is no "));

@@ -68,10 +68,10 @@ async fn match_and_score_say_where_they_work() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_of_another_shape_is_told_and_not_guessed_at() {
     let fixture = Fixture::new();
-    std::fs::write(&fixture.places.metrics, vec![7_u8; 8_192]).unwrap();
+    std::fs::write(fixture.path("metrics.db"), vec![7_u8; 8_192]).unwrap();
     let told = fixture.fault("SELECT * FROM metrics.throughput").await;
     assert!(told.starts_with("metrics: ") && told.contains("damaged"), "{told}");
-    let ledger = rusqlite::Connection::open(&fixture.places.ledger).unwrap();
+    let ledger = rusqlite::Connection::open(fixture.path("ledger.db")).unwrap();
     ledger.execute("UPDATE wardhouse_layout SET version = 99", []).unwrap();
     let told = fixture.fault("SELECT * FROM transactions").await;
     assert!(told.contains("newer Wardhouse (layout 99"), "{told}");

@@ -10,6 +10,7 @@ use wh_eventlog::Record;
 use wh_eventlog::embedded::block;
 use wh_query::{Engine, EngineSettings, Places, QueryError};
 use wh_schemas::layout::{BASELINES, DOCUMENTS, LEDGER, LOG, Layout, METRICS, POSITIONS_DDL};
+use wh_stores::places::{BaselinesPlace, DocumentsPlace, LedgerPlace, LogPlace, MetricsPlace, SearchPlace};
 use wh_stores::tantivy::layout as index_layout;
 
 /// 2026-03-01T00:00:00Z
@@ -24,7 +25,7 @@ const AMOUNTS: [i64; 6] = [1, 100, 99_999, 100_050, 50_000, 999_999_999_999_999]
 pub(crate) struct Fixture {
     pub(crate) engine: Engine,
     pub(crate) places: Places,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 pub(crate) fn id(partition: i64, seq: i64) -> String {
@@ -192,19 +193,30 @@ fn search(path: &Path) {
 }
 
 impl Fixture {
+    /// A file or folder of the stores.
+    pub(crate) fn path(&self, name: &str) -> std::path::PathBuf {
+        self.folder.path().join(name)
+    }
+
     pub(crate) fn new() -> Fixture {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
-        let places =
-            Places { ledger: at("ledger.db"), documents: at("documents.db"), metrics: at("metrics.db"), baselines: at("baselines.db"), search: at("search"), log: at("log.db") };
-        ledger(&places.ledger);
-        documents(&places.documents);
-        metrics(&places.metrics);
-        baselines(&places.baselines);
-        search(&places.search);
-        log(&places.log);
+        ledger(&at("ledger.db"));
+        documents(&at("documents.db"));
+        metrics(&at("metrics.db"));
+        baselines(&at("baselines.db"));
+        search(&at("search"));
+        log(&wh_eventlog::embedded::file_of(folder.path()));
+        let places = Places {
+            log: LogPlace::Sqlite(folder.path().to_owned()),
+            ledger: LedgerPlace::Sqlite(at("ledger.db")),
+            documents: DocumentsPlace::Sqlite(at("documents.db")),
+            metrics: MetricsPlace::Sqlite(at("metrics.db")),
+            baselines: BaselinesPlace::Sqlite(at("baselines.db")),
+            search: SearchPlace::Tantivy(at("search")),
+        };
         let engine = Engine::open(places.clone(), settings()).unwrap();
-        Fixture { engine, places, _folder: folder }
+        Fixture { engine, places, folder }
     }
 
     /// The same stores through another engine.

@@ -2,6 +2,7 @@
 
 pub mod fence;
 pub mod runner;
+pub mod walk;
 
 use std::collections::BTreeSet;
 

@@ -1,6 +1,6 @@
 //! The shell around a store: reads its topics, retries, buries what can never be stored, commits what is visible.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use wh_eventlog::dead_letters::{self, DeadLetter};
 use wh_eventlog::gauges::Gauges;
-use wh_eventlog::retry::{tolerated, until_settled};
+use wh_eventlog::retry::{Backoff, tolerated, until_settled};
 use wh_eventlog::{Commit, Consumer, Event, Log, Stored};
 use wh_schemas::position::{ORIGIN_TIME_HEADER, Origin};
 use wh_schemas::topics::{DEAD_LETTERS, RISK_SCORES};
@@ -44,10 +44,21 @@ impl RunnerSettings {
 /// What is written but not visible yet.
 #[derive(Default)]
 struct Unpublished {
-    positions: BTreeMap<(Arc<str>, u32), StorePosition>,
+    positions: BTreeMap<Place, StorePosition>,
     appended: Vec<i64>,
     records: u64,
     since: Option<Instant>,
+}
+
+/// Topic and partition.
+type Place = (Arc<str>, u32);
+
+/// A batch that the store has not taken yet, and when it is tried again.
+struct Waiting {
+    batch: Batch,
+    attempts: u32,
+    backoff: Backoff,
+    again_at: Instant,
 }
 
 struct Runner {
@@ -57,14 +68,27 @@ struct Runner {
     gauges: Arc<Gauges>,
     stop: CancellationToken,
     dead_letter_partitions: u32,
+    /// Partitions that are this member's.
+    assigned: BTreeSet<Place>,
+    /// Those of which the store has not said yet where to go on: nothing is read of them.
+    unplaced: BTreeSet<Place>,
+    place_at: Instant,
+    place_backoff: Backoff,
+    /// What was read and not written; while the store is away nothing more is read.
+    waiting: VecDeque<Waiting>,
+    /// Whether the partitions are paused for it.
+    held: bool,
     unpublished: Unpublished,
-    settled: BTreeMap<(Arc<str>, u32), u64>,
+    settled: BTreeMap<Place, u64>,
     committed_at: Instant,
     retained_at: Option<Instant>,
-    seen: BTreeMap<(Arc<str>, u32), u64>,
+    seen: BTreeMap<Place, u64>,
 }
 
 /// Runs a sink until it is stopped; what was written is visible and committed when it returns.
+///
+/// A store that is away holds up its own partitions alone: they are paused, and the group's member goes on polling, so that
+/// it stays a member and hands over what is asked of it.
 ///
 /// # Errors
 /// What ends a stage: a gap, a store that cannot be written, a dead letter that cannot be written.
@@ -79,6 +103,12 @@ pub async fn run(log: Arc<dyn Log>, store: Box<dyn Store>, settings: RunnerSetti
         gauges,
         stop,
         dead_letter_partitions,
+        assigned: BTreeSet::new(),
+        unplaced: BTreeSet::new(),
+        place_at: Instant::now(),
+        place_backoff: Backoff::default(),
+        waiting: VecDeque::new(),
+        held: false,
         unpublished: Unpublished::default(),
         settled: BTreeMap::new(),
         committed_at: Instant::now(),
@@ -86,38 +116,16 @@ pub async fn run(log: Arc<dyn Log>, store: Box<dyn Store>, settings: RunnerSetti
         seen: BTreeMap::new(),
     };
     while !runner.stop.is_cancelled() {
-        let wait = match runner.unpublished.since {
-            Some(since) => runner.settings.publish_every.saturating_sub(since.elapsed()),
-            None => runner.settings.commit_every,
-        };
-        let event = tokio::select! {
-            () = runner.stop.cancelled() => break,
-            event = consumer.poll(wait) => tolerated(event, &runner.gauges).await?.unwrap_or(Event::Idle),
-        };
-        match event {
-            Event::Assigned { .. } => {
-                for topic in &topics {
-                    let Some(positions) = runner.positions(topic).await? else { break };
-                    for partition in 0..runner.log.partitions(topic).await? {
-                        // The store's own word counts: the log's note may be ahead of a store that was restored from a backup.
-                        let next = positions.iter().find(|p| p.partition == partition).map_or(0, |p| p.next_offset);
-                        runner.gauges.reached(topic, partition, next);
-                        // Rows of an open block are read again; they were visible before.
-                        let seen = positions.iter().find(|p| p.partition == partition).map_or(0, |p| p.visible_seq);
-                        runner.seen.insert(((*topic).into(), partition), if *topic == RISK_SCORES { seen } else { next });
-                        consumer.seek(topic, partition, next);
-                    }
-                }
-            }
-            Event::Revoked { .. } => runner.publish(&mut *consumer, true).await?,
-            Event::Records(fetched) => {
-                let batch = Batch { topic: fetched.topic, partition: fetched.partition, records: Arc::new(fetched.records), buried: BTreeSet::new() };
-                if !runner.deliver(batch).await? {
-                    break;
-                }
-            }
-            Event::Idle => {}
+        let wait = runner.wait();
+        if !runner.is_writing() {
+            let event = tokio::select! {
+                () = runner.stop.cancelled() => break,
+                event = consumer.poll(wait) => tolerated(event, &runner.gauges).await?.unwrap_or(Event::Idle),
+            };
+            runner.take(&mut *consumer, event).await?;
         }
+        runner.place(&mut *consumer).await?;
+        runner.deliver(&mut *consumer).await?;
         runner.retain().await?;
         let due = runner.unpublished.since.is_some_and(|since| since.elapsed() >= runner.settings.publish_every);
         runner.publish(&mut *consumer, due).await?;
@@ -133,6 +141,98 @@ pub async fn run(log: Arc<dyn Log>, store: Box<dyn Store>, settings: RunnerSetti
 }
 
 impl Runner {
+    /// Whether the next batch is to be written before anything more is read.
+    fn is_writing(&self) -> bool {
+        self.waiting.front().is_some_and(|waiting| waiting.again_at <= Instant::now())
+    }
+
+    /// How long nothing needs to be done but what the log brings.
+    fn wait(&self) -> Duration {
+        let now = Instant::now();
+        let publish = self.unpublished.since.map(|since| self.settings.publish_every.saturating_sub(since.elapsed()));
+        let write = self.waiting.front().map(|waiting| waiting.again_at.saturating_duration_since(now));
+        let place = (!self.unplaced.is_empty()).then(|| self.place_at.saturating_duration_since(now));
+        [publish, write, place].into_iter().flatten().min().unwrap_or(self.settings.commit_every)
+    }
+
+    async fn take(&mut self, consumer: &mut dyn Consumer, event: Event) -> Result<(), Reaction> {
+        match event {
+            Event::Assigned { partitions, .. } => {
+                for assignment in partitions {
+                    let place = (assignment.topic, assignment.partition);
+                    consumer.set_paused(&place.0, place.1, true);
+                    self.unplaced.insert(place.clone());
+                    self.assigned.insert(place);
+                }
+                self.place_at = Instant::now();
+            }
+            Event::Revoked { partitions } => {
+                self.publish(consumer, true).await?;
+                for place in partitions {
+                    self.waiting.retain(|waiting| (waiting.batch.topic.clone(), waiting.batch.partition) != place);
+                    self.unpublished.positions.remove(&place);
+                    self.assigned.remove(&place);
+                    self.unplaced.remove(&place);
+                    self.settled.remove(&place);
+                    self.seen.remove(&place);
+                    self.gauges.left(&place.0, place.1);
+                }
+            }
+            Event::Records(fetched) => {
+                let place = (fetched.topic.clone(), fetched.partition);
+                // Fetched before the partition was put aside: it is read again from where the store says.
+                if self.assigned.contains(&place) && !self.unplaced.contains(&place) {
+                    let batch = Batch { topic: fetched.topic, partition: fetched.partition, records: Arc::new(fetched.records), buried: BTreeSet::new() };
+                    self.waiting.push_back(Waiting { batch, attempts: 1, backoff: Backoff::default(), again_at: Instant::now() });
+                }
+            }
+            Event::Idle => {}
+        }
+        Ok(())
+    }
+
+    /// Asks the store where to go on in partitions that are new, or whose writes were given up.
+    async fn place(&mut self, consumer: &mut dyn Consumer) -> Result<(), Reaction> {
+        if self.unplaced.is_empty() || self.place_at > Instant::now() {
+            return Ok(());
+        }
+        // Asking may give up what was written and is not visible yet.
+        if self.unpublished.since.is_some() {
+            self.publish(consumer, true).await?;
+            if self.unplaced.is_empty() || self.unpublished.since.is_some() {
+                return Ok(());
+            }
+        }
+        let topics: BTreeSet<Arc<str>> = self.unplaced.iter().map(|(topic, _)| topic.clone()).collect();
+        for topic in topics {
+            let positions = match self.store.positions(&topic).await {
+                Ok(positions) => positions,
+                Err(Reaction::Transient { message, retry_after }) => {
+                    Gauges::add(&self.gauges.retries, 1);
+                    tracing::warn!(stage = self.gauges.stage, "{message}");
+                    self.place_at = Instant::now() + self.place_backoff.wait(retry_after);
+                    return Ok(());
+                }
+                Err(other) => return Err(other),
+            };
+            let places: Vec<Place> = self.unplaced.iter().filter(|(of, _)| *of == topic).cloned().collect();
+            for place in places {
+                // The store's own word counts: the log's note may be ahead of a store that was restored from a backup.
+                let position = positions.iter().find(|p| p.partition == place.1);
+                let next = position.map_or(0, |p| p.next_offset);
+                self.gauges.reached(&topic, place.1, next);
+                // Rows of an open block are read again; they were visible before.
+                let seen = if *topic == *RISK_SCORES { position.map_or(0, |p| p.visible_seq) } else { next };
+                self.seen.insert(place.clone(), seen);
+                consumer.seek(&topic, place.1, next);
+                consumer.set_paused(&topic, place.1, self.held);
+                self.unplaced.remove(&place);
+            }
+        }
+        self.place_backoff = Backoff::default();
+        Ok(())
+    }
+
     /// Removes what is beyond retention, now and then.
     async fn retain(&mut self) -> Result<(), Reaction> {
         let Some(retention) = self.settings.retention else { return Ok(()) };
@@ -150,33 +250,47 @@ impl Runner {
         Ok(())
     }
 
-    async fn positions(&mut self, topic: &str) -> Result<Option<Vec<StorePosition>>, Reaction> {
-        let (stop, gauges) = (self.stop.clone(), self.gauges.clone());
-        let mut backoff = wh_eventlog::retry::Backoff::default();
-        loop {
-            match self.store.positions(topic).await {
-                Ok(positions) => return Ok(Some(positions)),
+    /// Writes what waits, as far as the store takes it.
+    async fn deliver(&mut self, consumer: &mut dyn Consumer) -> Result<(), Reaction> {
+        while self.is_writing() && !self.stop.is_cancelled() {
+            let Some(mut waiting) = self.waiting.pop_front() else { return Ok(()) };
+            match self.write(&mut waiting).await {
+                Ok(true) => {}
+                Ok(false) => return Ok(()),
                 Err(Reaction::Transient { message, retry_after }) => {
-                    Gauges::add(&gauges.retries, 1);
-                    tracing::warn!(stage = gauges.stage, "{message}");
-                    tokio::select! {
-                        () = stop.cancelled() => return Ok(None),
-                        () = tokio::time::sleep(backoff.wait(retry_after)) => {}
+                    waiting.attempts += 1;
+                    Gauges::add(&self.gauges.retries, 1);
+                    if waiting.attempts.is_power_of_two() {
+                        tracing::warn!(stage = self.gauges.stage, partition = waiting.batch.partition, attempts = waiting.attempts, "{message}");
                     }
+                    waiting.again_at = Instant::now() + waiting.backoff.wait(retry_after);
+                    self.waiting.push_front(waiting);
+                    self.held = true;
+                    self.pause(consumer, true);
                 }
                 Err(other) => return Err(other),
             }
         }
+        if self.held && self.waiting.is_empty() {
+            self.held = false;
+            self.pause(consumer, false);
+        }
+        Ok(())
+    }
+
+    fn pause(&self, consumer: &mut dyn Consumer, paused: bool) {
+        for (topic, partition) in self.assigned.difference(&self.unplaced) {
+            consumer.set_paused(topic, *partition, paused);
+        }
     }
 
     /// Writes a batch, burying what can never be stored. `false` when stopped before it was settled.
-    async fn deliver(&mut self, mut batch: Batch) -> Result<bool, Reaction> {
-        let mut backoff = wh_eventlog::retry::Backoff::default();
-        let mut attempts = 1;
+    async fn write(&mut self, waiting: &mut Waiting) -> Result<bool, Reaction> {
         loop {
+            let batch = &mut waiting.batch;
             let begun = Instant::now();
-            match self.store.write(batch.clone()).await {
-                Ok(Written::Done { position, alerts }) => {
+            match self.store.write(batch.clone()).await? {
+                Written::Done { position, alerts } => {
                     self.gauges.wrote_in(begun.elapsed());
                     Gauges::add(&self.gauges.alerts, alerts);
                     Gauges::add(&self.gauges.dead_letters, batch.buried.len() as u64);
@@ -185,14 +299,14 @@ impl Runner {
                     unpublished.records += batch.records.len() as u64;
                     let seen = self.seen.get(&(batch.topic.clone(), batch.partition)).copied().unwrap_or(0);
                     unpublished.appended.extend(batch.records.iter().filter(|r| r.offset >= seen).filter_map(|r| r.header(ORIGIN_TIME_HEADER)?.parse::<i64>().ok()));
-                    unpublished.positions.insert((batch.topic, batch.partition), position);
+                    unpublished.positions.insert((batch.topic.clone(), batch.partition), position);
                     return Ok(true);
                 }
-                Ok(Written::Refused { offset, position, class, message }) => {
+                Written::Refused { offset, position, class, message } => {
                     let Some(record) = batch.records.iter().find(|r| r.offset == offset) else {
                         return Err(Reaction::fatal(format!("{} refused a record (offset {offset}) that was not in its batch", self.gauges.stage)));
                     };
-                    let letter = self.letter(&batch, record, position, class, message, attempts);
+                    let letter = self.letter(batch, record, position, class, message, waiting.attempts);
                     let (log, partitions) = (&self.log, self.dead_letter_partitions);
                     let build = &self.settings.build;
                     let record = dead_letters::record(record, &letter, build);
@@ -201,18 +315,6 @@ impl Runner {
                     }
                     batch.buried.insert(offset);
                 }
-                Err(Reaction::Transient { message, retry_after }) => {
-                    attempts += 1;
-                    Gauges::add(&self.gauges.retries, 1);
-                    if attempts.is_power_of_two() {
-                        tracing::warn!(stage = self.gauges.stage, partition = batch.partition, attempts, "{message}");
-                    }
-                    tokio::select! {
-                        () = self.stop.cancelled() => return Ok(false),
-                        () = tokio::time::sleep(backoff.wait(retry_after)) => {}
-                    }
-                }
-                Err(other) => return Err(other),
             }
         }
     }
@@ -236,6 +338,14 @@ impl Runner {
         if due && self.unpublished.since.is_some() {
             let published = self.store.publish().await;
             if tolerated(published, &self.gauges).await?.is_none() {
+                // What was not made visible may be given up by the store: it is read again from where the store says.
+                self.unpublished = Unpublished::default();
+                self.waiting.clear();
+                self.unplaced = self.assigned.clone();
+                self.place_at = Instant::now() + self.place_backoff.wait(None);
+                for (topic, partition) in &self.unplaced {
+                    consumer.set_paused(topic, *partition, true);
+                }
                 return Ok(());
             }
             let now = clock::now().0;

@@ -4,17 +4,16 @@ use std::path::Path;
 
 use async_trait::async_trait;
 use rusqlite::{OptionalExtension, Transaction, params};
-use serde::Serialize;
 use wh_eventlog::Stored;
-use wh_schemas::json::Text;
 use wh_schemas::layout::DOCUMENTS;
-use wh_schemas::scored::{Dimensions, Reason, RiskLevel};
 use wh_schemas::topics::RISK_SCORES;
-use wh_schemas::{Alert, Reaction, ScoreRecord};
+use wh_schemas::{Reaction, ScoreRecord};
 use wh_stores::sqlite;
 
-use super::file::{self, DUPLICATE, Failure, STORED, StoreFile, stream_of};
+use super::file::{self, Failure, StoreFile};
+use crate::delivery::walk::{self, DUPLICATE, Halt, Refused, STORED, stream_of};
 use crate::delivery::{Batch, Store, StorePosition, Tally, Written};
+use crate::explanation::Explanation;
 
 /// The embedded documents store.
 pub struct DocumentsStore {
@@ -29,21 +28,6 @@ impl DocumentsStore {
     pub fn open(path: &Path) -> Result<DocumentsStore, Reaction> {
         Ok(DocumentsStore { file: StoreFile::open(path, &DOCUMENTS, sqlite::Settings::default())? })
     }
-}
-
-/// The full explanation of a score, as it is stored.
-#[derive(Serialize)]
-struct Explanation<'a> {
-    risk_score: u8,
-    risk_level: RiskLevel,
-    late: bool,
-    dimensions: Dimensions,
-    reasons: &'a [Reason<'a>],
-    alerts: &'a [Alert<'a>],
-    detection_rules: &'a [Text<'a>],
-    ruleset: Option<&'a str>,
-    state_epoch: u32,
-    content_hash: &'a str,
 }
 
 #[async_trait]
@@ -64,7 +48,7 @@ impl Store for DocumentsStore {
         let written = self.file.transaction(move |transaction| {
             let stream = stream_of(&batch.topic);
             let start = file::position(transaction, stream, batch.partition)?;
-            let position = file::walk(&batch, &start, |record| serde_json::from_slice::<ScoreRecord<'_>>(&record.value), |record, row, _| write_row(transaction, record, &row))?;
+            let position = walk::walk(&batch, &start, |record| serde_json::from_slice::<ScoreRecord<'_>>(&record.value), |record, row, _| write_row(transaction, record, &row))?;
             file::publish(transaction, stream, &position)?;
             Ok(Written::Done { position, alerts: 0 })
         });
@@ -95,21 +79,7 @@ impl Store for DocumentsStore {
 }
 
 fn write_row(transaction: &Transaction<'_>, record: &Stored, row: &ScoreRecord<'_>) -> Result<Tally, Failure> {
-    let (Some(risk_score), Some(risk_level), Some(dimensions)) = (row.risk_score, row.risk_level, row.dimensions) else {
-        return Ok(DUPLICATE);
-    };
-    let explanation = Explanation {
-        risk_score,
-        risk_level,
-        late: row.late,
-        dimensions,
-        reasons: &row.reasons,
-        alerts: &row.alerts,
-        detection_rules: &row.detection_rules,
-        ruleset: row.ruleset.as_deref(),
-        state_epoch: row.state_epoch,
-        content_hash: &row.content_hash,
-    };
+    let Some(explanation) = Explanation::of(row) else { return Ok(DUPLICATE) };
     let explanation = serde_json::to_string(&explanation).unwrap_or_else(|_| "{}".to_owned());
     let inserted = transaction
         .prepare_cached(
@@ -125,11 +95,11 @@ fn write_row(transaction: &Transaction<'_>, record: &Stored, row: &ScoreRecord<'
         .optional()?;
     match same {
         Some(true) => Ok(DUPLICATE),
-        _ => Err(Failure::Refused {
+        _ => Err(Failure::Halt(Halt::Refused(Refused {
             offset: record.offset,
             position: Some(ScoreRecord::position(row)),
             class: "transaction_id:conflict",
             message: "the documents store holds another transaction with this transaction_id or position".to_owned(),
-        }),
+        }))),
     }
 }

@@ -3,7 +3,8 @@
 use rusqlite::{Transaction, params};
 use wh_schemas::event::SystemEvent;
 
-use super::file::{DUPLICATE, Failure, STORED};
+use super::file::Failure;
+use crate::delivery::walk::{DUPLICATE, Halt, Refused, STORED};
 use crate::delivery::{Batch, StorePosition};
 
 /// Writes events and returns the position behind them.
@@ -15,11 +16,9 @@ pub(super) fn write(transaction: &Transaction<'_>, batch: &Batch, start: &StoreP
             position.tally.dead_letters += 1;
             continue;
         }
-        let event: SystemEvent = serde_json::from_slice(&record.value).map_err(|error| Failure::Refused {
-            offset: record.offset,
-            position: None,
-            class: "record:unreadable",
-            message: format!("expected a system event: {error}"),
+        let event: SystemEvent = serde_json::from_slice(&record.value).map_err(|error| {
+            let message = format!("expected a system event: {error}");
+            Failure::Halt(Halt::Refused(Refused { offset: record.offset, position: None, class: "record:unreadable", message }))
         })?;
         let inserted = match event {
             SystemEvent::Audit { event_id, event_type, source, principal, severity, data, timestamp } => transaction

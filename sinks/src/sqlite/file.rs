@@ -1,23 +1,17 @@
-//! What the SQLite stores share: the file's one writer, its positions, and the walk over a batch behind the fence.
+//! What the SQLite stores share: the file's one writer, its positions, and replays without a fence.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 use wh_eventlog::Stored;
+use wh_schemas::Reaction;
 use wh_schemas::layout::Layout;
 use wh_schemas::position::{Seq, SeqPosition};
-use wh_schemas::{Reaction, topics};
 use wh_stores::{clock, sqlite};
 
-use crate::delivery::fence::{Admission, Fence};
+use crate::delivery::walk::Halt;
 use crate::delivery::{Batch, StorePosition, Tally, Written};
-
-/// Name in `positions` of what a topic carries.
-#[must_use]
-pub fn stream_of(topic: &str) -> &str {
-    if topic == topics::RISK_SCORES { "scorer" } else { topic }
-}
 
 /// A store's file, written by one task at a time.
 #[derive(Clone)]
@@ -32,19 +26,14 @@ pub struct StoreFile {
 pub enum Failure {
     /// The database says no.
     Sqlite(rusqlite::Error),
-    /// A record can never be stored.
-    Refused {
-        /// Offset of the record.
-        offset: u64,
-        /// Where it stands.
-        position: Option<SeqPosition>,
-        /// Class of the error.
-        class: &'static str,
-        /// For a person.
-        message: String,
-    },
-    /// The stage must stop, or wait.
-    Reaction(Reaction),
+    /// A record can never be stored, or the stage must stop or wait.
+    Halt(Halt),
+}
+
+impl From<Halt> for Failure {
+    fn from(halt: Halt) -> Self {
+        Failure::Halt(halt)
+    }
 }
 
 impl From<rusqlite::Error> for Failure {
@@ -80,10 +69,7 @@ impl StoreFile {
             match outcome {
                 Ok(value) => Ok(Ok(value)),
                 Err(Failure::Sqlite(error)) => Err(sqlite::reaction(file.role, &file.path, &error)),
-                Err(Failure::Reaction(reaction)) => Err(reaction),
-                Err(Failure::Refused { offset, position, class, message }) => {
-                    Ok(Err(Written::Refused { offset, position: position.map(|p| p.to_string()), class: class.to_owned(), message }))
-                }
+                Err(Failure::Halt(halt)) => halt.outcome().map(Err),
             }
         });
         task.await.map_err(|e| Reaction::fatal(format!("the task of the {} store failed: {e}", self.role)))?
@@ -154,73 +140,9 @@ pub fn publish(transaction: &Transaction<'_>, stream: &str, position: &StorePosi
     Ok(())
 }
 
-/// A record as a store reads it.
-pub trait Positioned {
-    /// Where it stands.
-    fn position(&self) -> SeqPosition;
-}
-
-/// Walks over a batch behind the fence: `row` is called for each record that is to be written, in order, with the position before
-/// it, and says what became of it.
-///
-/// # Errors
-/// A record that cannot be read and is not buried yet, a gap, or what `row` says.
-pub fn walk<'r, R: Positioned>(
-    batch: &'r Batch,
-    start: &StorePosition,
-    decode: impl Fn(&'r Stored) -> Result<R, serde_json::Error>,
-    mut row: impl FnMut(&'r Stored, R, &StorePosition) -> Result<Tally, Failure>,
-) -> Result<StorePosition, Failure> {
-    let mut position = *start;
-    let mut fence = Fence::behind(start.next_seq, start.unreadable);
-    for record in batch.records.iter() {
-        if record.offset < start.next_offset {
-            continue;
-        }
-        position.next_offset = record.offset + 1;
-        let buried = batch.buried.contains(&record.offset);
-        let decoded = match decode(record) {
-            Ok(decoded) => decoded,
-            Err(_) if buried => {
-                fence.bury_unreadable();
-                continue;
-            }
-            Err(error) => {
-                return Err(Failure::Refused { offset: record.offset, position: None, class: "record:unreadable", message: format!("expected a record of the scorer: {error}") });
-            }
-        };
-        let at = decoded.position();
-        if at.partition != batch.partition {
-            if buried {
-                continue;
-            }
-            let message = format!("expected a record of partition {}, found one of {}", batch.partition, at.partition);
-            return Err(Failure::Refused { offset: record.offset, position: Some(at), class: "record:partition", message });
-        }
-        let (admission, passed_over) = fence.admit(at.seq).map_err(|gap| {
-            Failure::Reaction(Reaction::fatal(format!("{} partition {}: {gap}; run `wardhouse replay` from a log that has them, or restore it", batch.topic, batch.partition)))
-        })?;
-        position.tally.dead_letters += passed_over;
-        if admission == Admission::Copy {
-            continue;
-        }
-        if buried {
-            position.tally.dead_letters += 1;
-        } else {
-            let before = StorePosition { unreadable: 0, next_seq: at.seq, next_offset: record.offset, visible_seq: at.seq, visible_offset: record.offset, ..position };
-            position.tally.add(row(record, decoded, &before)?);
-        }
-    }
-    position.next_seq = fence.next();
-    position.unreadable = fence.unreadable();
-    position.visible_seq = position.next_seq;
-    position.visible_offset = position.next_offset;
-    Ok(position)
-}
-
 impl From<serde_json::Error> for Failure {
     fn from(error: serde_json::Error) -> Self {
-        Failure::Reaction(Reaction::Rejected(format!("expected a record of the scorer: {error}")))
+        Failure::Halt(Halt::Reaction(Reaction::Rejected(format!("expected a record of the scorer: {error}"))))
     }
 }
 
@@ -234,7 +156,7 @@ pub fn walk_again<'r>(batch: &'r Batch, mut row: impl FnMut(&'r Stored) -> Resul
     for record in batch.records.iter() {
         match row(record) {
             Ok(count) => written += count,
-            Err(Failure::Refused { .. } | Failure::Reaction(Reaction::Rejected(_))) => {}
+            Err(Failure::Halt(Halt::Refused(_) | Halt::Reaction(Reaction::Rejected(_)))) => {}
             Err(other) => return Err(other),
         }
     }
@@ -248,13 +170,6 @@ pub fn walk_again<'r>(batch: &'r Batch, mut row: impl FnMut(&'r Stored) -> Resul
 pub fn counted(written: Result<u64, Written>) -> Result<u64, Reaction> {
     written.map_err(|refused| Reaction::Rejected(format!("a record was refused: {refused:?}")))
 }
-
-/// One row stored.
-pub const STORED: Tally = Tally { stored: 1, duplicates: 0, dead_letters: 0, discarded: 0 };
-/// One duplicate recognised.
-pub const DUPLICATE: Tally = Tally { stored: 0, duplicates: 1, dead_letters: 0, discarded: 0 };
-/// One row left out on purpose.
-pub const DISCARDED: Tally = Tally { stored: 0, duplicates: 0, dead_letters: 0, discarded: 1 };
 
 /// The first row key of a `seq` in a partition.
 #[must_use]

@@ -12,9 +12,10 @@ use wh_schemas::topics::{RISK_SCORES, SYSTEM_EVENTS};
 use wh_schemas::{Alert, Reaction, ScoreRecord};
 use wh_stores::sqlite;
 
-use super::file::{self, DUPLICATE, Failure, Positioned, STORED, StoreFile, stream_of};
+use super::file::{self, Failure, StoreFile};
 use super::profiles::Profiles;
 use super::{events, file::key};
+use crate::delivery::walk::{self, DUPLICATE, Halt, Refused, STORED, stream_of};
 use crate::delivery::{Batch, Store, StorePosition, Tally, Written};
 
 /// The embedded ledger.
@@ -31,12 +32,6 @@ impl LedgerStore {
     pub fn open(path: &Path, zone: Tz) -> Result<LedgerStore, Reaction> {
         let file = StoreFile::open(path, &LEDGER, sqlite::Settings { cache_kib: 64 * 1024, ..sqlite::Settings::default() })?;
         Ok(LedgerStore { file, zone })
-    }
-}
-
-impl Positioned for ScoreRecord<'_> {
-    fn position(&self) -> SeqPosition {
-        ScoreRecord::position(self)
     }
 }
 
@@ -66,7 +61,7 @@ impl Store for LedgerStore {
             }
             let mut profiles = Profiles::new(zone);
             let mut alerts = 0;
-            let position = file::walk(
+            let position = walk::walk(
                 &batch,
                 &start,
                 |record| serde_json::from_slice::<ScoreRecord<'_>>(&record.value),
@@ -200,12 +195,12 @@ fn already_there(transaction: &Transaction<'_>, record: &Stored, row: &ScoreReco
         .optional()?;
     match same {
         Some(true) => Ok(DUPLICATE),
-        _ => Err(Failure::Refused {
+        _ => Err(Failure::Halt(Halt::Refused(Refused {
             offset: record.offset,
             position: Some(position),
             class: "transaction_id:conflict",
             message: "the ledger holds another transaction with this transaction_id or position".to_owned(),
-        }),
+        }))),
     }
 }
 

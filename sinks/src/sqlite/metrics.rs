@@ -19,7 +19,8 @@ use wh_schemas::topics::RISK_SCORES;
 use wh_schemas::{Cents, Micros, Reaction, TransactionType};
 use wh_stores::sqlite;
 
-use super::file::{self, DUPLICATE, Failure, Positioned, STORED, StoreFile, stream_of};
+use super::file::{self, Failure, StoreFile};
+use crate::delivery::walk::{self, DUPLICATE, Positioned, STORED, stream_of};
 use crate::delivery::{Batch, Store, StorePosition, Written};
 
 /// What the metrics need of a scored record.
@@ -116,7 +117,7 @@ impl Store for MetricsStore {
             let mut blocks: Vec<(u64, Points)> = Vec::new();
             let mut block = reading.next_seq / METRICS_BLOCK;
             let mut points = std::mem::take(&mut open.points);
-            reading = file::walk(
+            reading = walk::walk(
                 &batch,
                 &reading,
                 |record| serde_json::from_slice::<Row<'_>>(&record.value),
@@ -127,7 +128,7 @@ impl Store for MetricsStore {
                         // Where the new block begins, the position may stand.
                         settled = *before;
                     }
-                    Ok(if add(&mut points, row) { STORED } else { DUPLICATE })
+                    Ok::<_, Failure>(if add(&mut points, row) { STORED } else { DUPLICATE })
                 },
             )?;
             for (block, points) in &blocks {

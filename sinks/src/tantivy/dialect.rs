@@ -10,8 +10,8 @@ use wh_schemas::position::{Seq, SeqPosition};
 use wh_schemas::{Alert, Micros, Reaction};
 use wh_stores::tantivy::layout;
 
+use crate::delivery::walk::Positioned;
 use crate::delivery::{StorePosition, Tally};
-use crate::sqlite::file::Positioned;
 
 /// What the search store needs of a scored record.
 #[derive(Deserialize)]

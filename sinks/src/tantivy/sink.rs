@@ -7,14 +7,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use tantivy::directory::MmapDirectory;
 use tantivy::{Index, IndexWriter, TantivyDocument, TantivyError, Term};
+use wh_schemas::Reaction;
 use wh_schemas::topics::RISK_SCORES;
-use wh_schemas::{Reaction, position::SeqPosition};
 use wh_stores::clock;
 use wh_stores::tantivy::layout;
 
 use super::dialect::{Fields, Payload, Published, Row};
+use crate::delivery::walk::{self, DISCARDED, DUPLICATE, Halt, STORED, stream_of};
 use crate::delivery::{Batch, Store, StorePosition, Written};
-use crate::sqlite::file::{self, DISCARDED, DUPLICATE, Failure, STORED, stream_of};
 
 /// Bytes of documents that the writer holds before it makes a segment of them.
 const WRITER_BYTES: usize = 20_000_000;
@@ -125,7 +125,7 @@ impl Store for SearchStore {
             .blocking(move |writer, folder| {
                 // Documents are made first and added only when the whole batch is good: what was added cannot be taken back.
                 let mut documents = Vec::new();
-                let walked = file::walk(
+                let walked = walk::walk(
                     &batch,
                     &start,
                     |record| serde_json::from_slice::<Row<'_>>(&record.value),
@@ -142,11 +142,7 @@ impl Store for SearchStore {
                 );
                 let position = match walked {
                     Ok(position) => position,
-                    Err(Failure::Refused { offset, position, class, message }) => {
-                        return Ok(Err(Written::Refused { offset, position: position.map(|p: SeqPosition| p.to_string()), class: class.to_owned(), message }));
-                    }
-                    Err(Failure::Reaction(reaction)) => return Err(reaction),
-                    Err(Failure::Sqlite(error)) => return Err(Reaction::fatal(format!("search: {error}"))),
+                    Err(halt) => return Halt::outcome(halt).map(Err),
                 };
                 let alerts = documents.len() as u64;
                 for (id, document) in documents {

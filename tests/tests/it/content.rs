@@ -7,6 +7,7 @@ use std::path::Path;
 
 use chrono_tz::Tz;
 use wh_eventlog::Stored;
+use wh_query::Engine;
 use wh_schemas::layout::{DOCUMENTS, LEDGER, METRICS, METRICS_BLOCK};
 use wh_schemas::scored::ALERT_SCORE;
 use wh_schemas::time::SECOND;
@@ -258,11 +259,10 @@ fn queries(role: Role) -> &'static [Query] {
 }
 
 /// What the store of a role holds, for whoever reads it.
-pub(crate) async fn read_back(role: Role, folder: &Path) -> Content {
-    let engine = sql::engine(folder);
+pub(crate) async fn read_back(role: Role, engine: &Engine) -> Content {
     let mut content = Content::new();
     for query in queries(role) {
-        for row in sql::rows(&engine, query.sql).await {
+        for row in sql::rows(engine, query.sql).await {
             let (id, rest) = row.split_at(query.keys);
             content.push((format!("{} {}", query.kind, id.join(" | ")), rest.join(" | ")));
         }

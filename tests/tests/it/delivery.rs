@@ -22,6 +22,7 @@ use wh_scorer::state::sqlite::{SqliteCheckpoints, read_partitions};
 use crate::content::{Role, assert_same, expected, published, read_back};
 use crate::pipeline::{PARTITIONS, Pipeline, STAGES, scorer_settings, until};
 use crate::records::{accepted, hospital, score, small_hospital, stream, topic};
+use crate::sql;
 
 /// A record that is no transaction, of a kind that `number` chooses.
 fn malformed(number: usize) -> Vec<u8> {
@@ -89,7 +90,7 @@ async fn scores(log: &dyn Reader) -> BTreeMap<(u32, u64), Bytes> {
 async fn stores_hold_the_log(log: &dyn Reader, folder: &Path) {
     let records: Vec<Stored> = topic(log, RISK_SCORES).await.concat();
     for role in Role::ALL {
-        assert_same(&read_back(role, folder).await, &expected(role, &records), role.name());
+        assert_same(&read_back(role, &sql::engine(folder)).await, &expected(role, &records), role.name());
     }
 }
 
@@ -304,7 +305,7 @@ async fn a_record_that_is_none_goes_to_the_dead_letters_of_each_sink_and_the_res
     }
     let held: Vec<Stored> = topic(&*pipeline.log, RISK_SCORES).await.swap_remove(0).into_iter().filter(|record| record.offset != 10).collect();
     for role in Role::ALL {
-        assert_same(&read_back(role, folder.path()).await, &expected(role, &held), role.name());
+        assert_same(&read_back(role, &sql::engine(folder.path())).await, &expected(role, &held), role.name());
     }
 }
 

@@ -7,20 +7,27 @@ use arrow::datatypes::{DataType, Decimal128Type, TimeUnit, TimestampMicrosecondT
 use arrow::util::display::array_value_to_string;
 use futures::TryStreamExt;
 use wh_query::{Engine, EngineSettings, Places};
+use wh_stores::places::{BaselinesPlace, DocumentsPlace, LedgerPlace, LogPlace, MetricsPlace, SearchPlace};
 
 /// How NULL shows.
 pub(crate) const NULL: &str = "∅";
 
 /// An engine over the stores of `folder`, which lie as `wardhouse up` lays them out.
 pub(crate) fn engine(folder: &Path) -> Engine {
-    let places = Places {
-        ledger: folder.join("ledger.db"),
-        documents: folder.join("documents.db"),
-        metrics: folder.join("metrics.db"),
-        baselines: folder.join("baselines.db"),
-        search: folder.join("search"),
-        log: wh_eventlog::embedded::file_of(&folder.join("log")),
+    engine_with(folder, |_| {})
+}
+
+/// The same, with some of the stores elsewhere.
+pub(crate) fn engine_with(folder: &Path, change: impl FnOnce(&mut Places)) -> Engine {
+    let mut places = Places {
+        log: LogPlace::Sqlite(folder.join("log")),
+        ledger: LedgerPlace::Sqlite(folder.join("ledger.db")),
+        documents: DocumentsPlace::Sqlite(folder.join("documents.db")),
+        metrics: MetricsPlace::Sqlite(folder.join("metrics.db")),
+        baselines: BaselinesPlace::Sqlite(folder.join("baselines.db")),
+        search: SearchPlace::Tantivy(folder.join("search")),
     };
+    change(&mut places);
     Engine::open(places, EngineSettings { zone: "UTC".to_owned(), memory_limit_bytes: 256 << 20, target_partitions: 2 }).unwrap()
 }
 

@@ -22,11 +22,13 @@ pub(super) trait CheckpointAdapter: Send + Sync {
     fn name(&self) -> &'static str;
     /// Opens the store of a place, made when it is not there.
     async fn open(&self, place: &Path) -> Box<dyn CheckpointStore>;
+    /// Removes what every place of this process left behind.
+    async fn sweep(&self);
 }
 
-/// Every adapter.
-pub(super) fn adapters() -> Vec<Arc<dyn CheckpointAdapter>> {
-    vec![Arc::new(Embedded)]
+/// The adapter of the embedded default.
+pub(super) fn embedded() -> Arc<dyn CheckpointAdapter> {
+    Arc::new(Embedded)
 }
 
 /// The embedded default.
@@ -41,6 +43,8 @@ impl CheckpointAdapter for Embedded {
     async fn open(&self, place: &Path) -> Box<dyn CheckpointStore> {
         Box::new(SqliteCheckpoints::open(&place.join("baselines.db")).unwrap())
     }
+
+    async fn sweep(&self) {}
 }
 
 type Adapter = Arc<dyn CheckpointAdapter>;

@@ -21,11 +21,13 @@ pub(super) trait LogAdapter: Send + Sync {
     fn name(&self) -> &'static str;
     /// Opens the log of a place, made when it is not there.
     async fn open(&self, place: &Path) -> Arc<dyn Log>;
+    /// Removes what every place of this process left behind.
+    async fn sweep(&self);
 }
 
-/// Every adapter.
-pub(super) fn adapters() -> Vec<Arc<dyn LogAdapter>> {
-    vec![Arc::new(Embedded)]
+/// The adapter of the embedded default.
+pub(super) fn embedded() -> Arc<dyn LogAdapter> {
+    Arc::new(Embedded)
 }
 
 /// The embedded default.
@@ -40,6 +42,8 @@ impl LogAdapter for Embedded {
     async fn open(&self, place: &Path) -> Arc<dyn Log> {
         EmbeddedLog::open(place, Settings::default()).unwrap()
     }
+
+    async fn sweep(&self) {}
 }
 
 type Adapter = Arc<dyn LogAdapter>;

@@ -10,6 +10,7 @@ use rusqlite::{Connection, params};
 use tantivy::{Index, IndexWriter, TantivyDocument, Term};
 use tempfile::TempDir;
 use wh_eventlog::Stored;
+use wh_query::Engine;
 use wh_schemas::SeqPosition;
 use wh_schemas::layout::METRICS_BLOCK;
 use wh_schemas::position::Seq;
@@ -19,6 +20,7 @@ use wh_stores::tantivy::layout;
 
 use crate::content::{self, Content, Role, assert_same, expected};
 use crate::records::score;
+use crate::sql;
 
 /// A way to keep a role's rows.
 #[async_trait]
@@ -28,17 +30,19 @@ pub(super) trait SinkAdapter: Send + Sync {
     fn role(&self) -> Role;
     /// Opens the store of a place, made when it is not there.
     async fn open(&self, place: &Path) -> Box<dyn Store>;
-    /// What a reader sees of it.
-    async fn read_back(&self, place: &Path) -> Content;
+    /// SQL over what it holds.
+    async fn engine(&self, place: &Path) -> Engine;
     /// Where it says to a reader that it stands.
     async fn published(&self, place: &Path) -> Vec<StorePosition>;
     /// Takes the rows of these seqs away behind the store's back; it is not open.
     async fn lose(&self, place: &Path, partition: u32, seqs: Range<Seq>);
+    /// Removes what every place of this process left behind.
+    async fn sweep(&self);
 }
 
-/// Every adapter.
-pub(super) fn adapters() -> Vec<Arc<dyn SinkAdapter>> {
-    vec![Arc::new(Embedded(Role::Ledger)), Arc::new(Embedded(Role::Documents)), Arc::new(Embedded(Role::Metrics)), Arc::new(Embedded(Role::Search))]
+/// The adapter of a role's embedded default.
+pub(super) fn embedded(role: Role) -> Arc<dyn SinkAdapter> {
+    Arc::new(Embedded(role))
 }
 
 /// The embedded default of a role.
@@ -63,8 +67,8 @@ impl SinkAdapter for Embedded {
         content::open(self.0, place).unwrap()
     }
 
-    async fn read_back(&self, place: &Path) -> Content {
-        content::read_back(self.0, place).await
+    async fn engine(&self, place: &Path) -> Engine {
+        sql::engine(place)
     }
 
     async fn published(&self, place: &Path) -> Vec<StorePosition> {
@@ -102,6 +106,8 @@ impl SinkAdapter for Embedded {
             }
         }
     }
+
+    async fn sweep(&self) {}
 }
 
 /// Records as a batch of partition 0.
@@ -195,7 +201,7 @@ impl Bench {
     }
 
     pub(super) async fn content(&mut self) -> Content {
-        self.adapter.read_back(self.place.path()).await
+        content::read_back(self.role(), &self.adapter.engine(self.place.path()).await).await
     }
 
     /// The rows of these records, and no others, can be read.

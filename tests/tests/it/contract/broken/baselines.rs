@@ -50,6 +50,8 @@ impl CheckpointAdapter for BrokenCheckpoints {
     async fn open(&self, place: &Path) -> Box<dyn CheckpointStore> {
         Box::new(BrokenStore { inner: Embedded.open(place).await, fault: self.0, owners: 0 })
     }
+
+    async fn sweep(&self) {}
 }
 
 struct BrokenStore {

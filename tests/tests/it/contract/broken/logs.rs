@@ -67,6 +67,8 @@ impl LogAdapter for BrokenLogs {
         let inner = Embedded.open(place).await;
         Arc::new(BrokenLog { inner, fault: self.0, waiting: Mutex::new(Vec::new()), members: AtomicU64::new(0) })
     }
+
+    async fn sweep(&self) {}
 }
 
 struct BrokenLog {

@@ -8,11 +8,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use rusqlite::Connection;
 use wh_eventlog::Stored;
+use wh_query::Engine;
 use wh_schemas::position::Seq;
 use wh_schemas::{Micros, Reaction, ScoreRecord};
 use wh_sinks::delivery::{Batch, Store, StorePosition, Tally, Written};
 
-use crate::content::{Content, Role};
+use crate::content::Role;
 use crate::contract::sinks::{Embedded, SinkAdapter};
 
 /// One way to break the contract of a store.
@@ -61,8 +62,8 @@ impl SinkAdapter for BrokenSinks {
         Box::new(BrokenStore { inner, fault: self.fault, place: place.to_owned(), waiting: Vec::new(), copies: 0, reached: BTreeMap::new() })
     }
 
-    async fn read_back(&self, place: &Path) -> Content {
-        Embedded(self.role).read_back(place).await
+    async fn engine(&self, place: &Path) -> Engine {
+        Embedded(self.role).engine(place).await
     }
 
     async fn published(&self, place: &Path) -> Vec<StorePosition> {
@@ -72,6 +73,8 @@ impl SinkAdapter for BrokenSinks {
     async fn lose(&self, place: &Path, partition: u32, seqs: Range<Seq>) {
         Embedded(self.role).lose(place, partition, seqs).await;
     }
+
+    async fn sweep(&self) {}
 }
 
 struct BrokenStore {
