@@ -1,4 +1,4 @@
-//! Tells the binary which commit it was built from, where git knows.
+//! Tells the binary which commit it was built from: by `WARDHOUSE_COMMIT`, as an image's build gives it, else where git knows.
 
 use std::process::Command;
 
@@ -6,7 +6,10 @@ fn main() {
     println!("cargo:rerun-if-changed=../.git/HEAD");
     println!("cargo:rerun-if-changed=../.git/logs/HEAD");
     println!("cargo:rerun-if-changed=build.rs");
-    let commit = Command::new("git").args(["rev-parse", "--short=12", "HEAD"]).output().ok().filter(|o| o.status.success());
-    let commit = commit.and_then(|o| String::from_utf8(o.stdout).ok()).map_or_else(|| "unknown".to_owned(), |c| c.trim().to_owned());
+    println!("cargo:rerun-if-env-changed=WARDHOUSE_COMMIT");
+    let given = std::env::var("WARDHOUSE_COMMIT").ok().filter(|commit| !commit.is_empty());
+    let asked = Command::new("git").args(["rev-parse", "--short=12", "HEAD"]).output().ok().filter(|o| o.status.success());
+    let asked = asked.and_then(|o| String::from_utf8(o.stdout).ok()).map(|commit| commit.trim().to_owned());
+    let commit = given.or(asked).unwrap_or_else(|| "unknown".to_owned());
     println!("cargo:rustc-env=WARDHOUSE_COMMIT={commit}");
 }

@@ -65,6 +65,16 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Look at every store and the log: version, rights, durability, clocks, layout; and say what to do. Changes nothing.
+    #[command(after_help = "Example: wardhouse doctor --config wardhouse.toml")]
+    Doctor {
+        /// One JSON array.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make what the servers lack: topics, tables, indexes, collections, buckets. Changes nothing that is there.
+    #[command(after_help = "Example: WARDHOUSE_POSTGRES__USER=owner wardhouse migrate")]
+    Migrate,
     /// Ask all stores in SQL: one statement, or a shell without one.
     #[command(
         after_help = "Example: wardhouse sql \"SELECT user_id, count(*) FROM risk_alerts GROUP BY 1 ORDER BY 2 DESC LIMIT 5\"\n         wardhouse sql --format csv \"SELECT * FROM transactions\" > all.csv\n         wardhouse sql --format parquet --output all.parquet \"SELECT * FROM transactions\""
@@ -116,6 +126,9 @@ pub(crate) struct RunArgs {
     /// The roles.
     #[arg(required = true, value_enum)]
     pub(crate) roles: Vec<RoleName>,
+    /// Where neither the baselines store nor the log reaches back far enough, let the scorer begin with empty baselines.
+    #[arg(long)]
+    pub(crate) cold_start: bool,
 }
 
 /// A role that a process can run.

@@ -90,6 +90,8 @@ fn run(cli: Cli) -> Result<(), Failure> {
                 Command::Score(args) => commands::score::run(&settings, &args),
                 Command::Generate(args) => commands::generate::run(&settings, &args),
                 Command::Import(args) => commands::import::run(&settings, &args),
+                Command::Doctor { json } => commands::doctor::run(&settings, json),
+                Command::Migrate => commands::migrate::run(&settings),
                 Command::Status { json } => commands::status::run(&settings, json),
                 Command::Sql(args) => commands::sql::run(&settings, args),
                 Command::Replay(args) => commands::replay::run(&settings, &args),

@@ -77,6 +77,8 @@ pub(crate) struct Pipeline {
     pub(crate) gauges: BTreeMap<RoleName, Arc<Gauges>>,
     tasks: JoinSet<(&'static str, Result<(), Reaction>)>,
     stop: CancellationToken,
+    /// Whether other processes may run the same roles.
+    shared: bool,
     _holders: Vec<Holder>,
 }
 
@@ -85,7 +87,7 @@ impl Pipeline {
     ///
     /// # Errors
     /// What the log or a store says.
-    pub(crate) async fn start(settings: &Settings, roles: &[RoleName]) -> Result<Pipeline, Reaction> {
+    pub(crate) async fn start(settings: &Settings, roles: &[RoleName], cold_start: bool) -> Result<Pipeline, Reaction> {
         let log = stores::open_log(settings).await?;
         // A second holder is told before it opens anything. A stage on the embedded log takes its role for good when it joins its group.
         let mut holders = Vec::new();
@@ -101,7 +103,14 @@ impl Pipeline {
             stores.insert(role, (store, opened(name(role), stores::open_store(settings, store)).await?));
         }
         let checkpoints = if roles.contains(&RoleName::Scorer) { Some(opened(name(RoleName::Scorer), stores::open_checkpoints(settings)).await?) } else { None };
-        let mut pipeline = Pipeline { log: log.clone(), gauges: BTreeMap::new(), tasks: JoinSet::new(), stop: CancellationToken::new(), _holders: holders };
+        let mut pipeline = Pipeline {
+            log: log.clone(),
+            gauges: BTreeMap::new(),
+            tasks: JoinSet::new(),
+            stop: CancellationToken::new(),
+            shared: !settings.places.log_is_embedded() && roles.len() < STAGES.len(),
+            _holders: holders,
+        };
         for role in roles.iter().filter(|r| **r != RoleName::Http) {
             pipeline.gauges.insert(*role, Arc::new(Gauges::new(name(*role))));
         }
@@ -114,6 +123,7 @@ impl Pipeline {
             let stage = wh_scorer::stage::StageSettings {
                 checkpoint_every: settings.checkpoint_every,
                 dedup_horizon: settings.dedup_horizon,
+                cold_start,
                 ..wh_scorer::stage::StageSettings::new(settings.ruleset.clone(), build::VERSION)
             };
             let (log, gauges, stop, settings) = (log.clone(), gauges(RoleName::Scorer), pipeline.stop.clone(), settings.clone());
@@ -212,8 +222,13 @@ impl Pipeline {
             let topic = input(*role);
             let mut lag = 0;
             for partition in 0..self.log.partitions(topic).await? {
+                // Where the log is shared, other members' partitions are theirs to tell.
+                let reached = gauges.offset(topic, partition);
+                if reached.is_none() && self.shared {
+                    continue;
+                }
                 let end = self.log.bounds(topic, partition).await?.end;
-                lag += end.saturating_sub(gauges.offset(topic, partition).unwrap_or(0));
+                lag += end.saturating_sub(reached.unwrap_or(0));
             }
             lags.push((*role, lag));
         }

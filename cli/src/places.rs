@@ -2,7 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use wh_stores::elasticsearch::ElasticsearchSettings;
+use wh_stores::influxdb::InfluxdbSettings;
+use wh_stores::kafka::KafkaSettings;
+use wh_stores::mongodb::MongodbSettings;
 use wh_stores::places::{BaselinesPlace, DocumentsPlace, LedgerPlace, LogPlace, MetricsPlace, SearchPlace};
+use wh_stores::postgres::PostgresSettings;
+use wh_stores::redis::RedisSettings;
 use wh_stores::{Durability, Place, Role, ServerUrl};
 
 use crate::args::RoleName;
@@ -27,15 +33,20 @@ impl Places {
     /// Reads every URL; faults are added, and an embedded place stands where one is at fault.
     pub(crate) fn try_new(raw: &Raw, data: &Path, faults: &mut Vec<String>) -> Places {
         let mut reading = Reading { raw, data, durability: raw.stores.durability.into(), faults, files: Vec::new(), shown: Vec::new() };
-        let log = reading.place(Role::Log, LogPlace::Sqlite, |_, _| None);
-        let ledger = reading.place(Role::Ledger, LedgerPlace::Sqlite, |_, _| None);
-        let documents = reading.place(Role::Documents, DocumentsPlace::Sqlite, |_, _| None);
-        let metrics = reading.place(Role::Metrics, MetricsPlace::Sqlite, |_, _| None);
-        let baselines = reading.place(Role::Baselines, BaselinesPlace::Sqlite, |_, _| None);
-        let search = reading.place(Role::Search, SearchPlace::Tantivy, |_, _| None);
+        let log = reading.place(Role::Log, LogPlace::Sqlite, |raw, url, durability| KafkaSettings::try_new(url, &raw.kafka, durability).map(LogPlace::Kafka));
+        let ledger = reading.place(Role::Ledger, LedgerPlace::Sqlite, |raw, url, durability| PostgresSettings::try_new(url, &raw.postgres, durability).map(LedgerPlace::Postgres));
+        let documents =
+            reading.place(Role::Documents, DocumentsPlace::Sqlite, |raw, url, durability| MongodbSettings::try_new(url, &raw.mongodb, durability).map(DocumentsPlace::Mongodb));
+        let metrics =
+            reading.place(Role::Metrics, MetricsPlace::Sqlite, |raw, url, durability| InfluxdbSettings::try_new(url, &raw.influxdb, durability).map(MetricsPlace::Influxdb));
+        let baselines =
+            reading.place(Role::Baselines, BaselinesPlace::Sqlite, |raw, url, durability| RedisSettings::try_new(url, &raw.redis, durability).map(BaselinesPlace::Redis));
+        let search = reading
+            .place(Role::Search, SearchPlace::Tantivy, |raw, url, durability| ElasticsearchSettings::try_new(url, &raw.elasticsearch, durability).map(SearchPlace::Elasticsearch));
         let shown = reading.shown;
         let locks = match &log {
             LogPlace::Sqlite(folder) => folder.clone(),
+            LogPlace::Kafka(_) => data.to_owned(),
         };
         Places { log, ledger, documents, metrics, baselines, search, locks, shown }
     }
@@ -91,7 +102,7 @@ struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    fn place<T>(&mut self, role: Role, embedded: fn(PathBuf) -> T, server: impl FnOnce(&Raw, (&ServerUrl, Durability)) -> Option<Result<T, Vec<String>>>) -> T {
+    fn place<T>(&mut self, role: Role, embedded: fn(PathBuf) -> T, server: impl FnOnce(&Raw, &ServerUrl, Durability) -> Result<T, Vec<String>>) -> T {
         let default = self.data.join(match role {
             Role::Log => "log".to_owned(),
             Role::Search => "search".to_owned(),
@@ -112,17 +123,10 @@ impl Reading<'_> {
             }
             Ok(Place::Server(url)) => {
                 self.shown.push((role, url.without_password()));
-                match server(self.raw, (&url, self.durability)) {
-                    Some(Ok(place)) => place,
-                    Some(Err(faults)) => {
-                        self.faults.extend(faults);
-                        embedded(default)
-                    }
-                    None => {
-                        self.faults.push(format!("stores.{role}: this version has no adapter for {}", url.scheme()));
-                        embedded(default)
-                    }
-                }
+                server(self.raw, &url, self.durability).unwrap_or_else(|faults| {
+                    self.faults.extend(faults);
+                    embedded(default)
+                })
             }
             Err(fault) => {
                 self.faults.push(fault);

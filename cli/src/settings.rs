@@ -10,6 +10,12 @@ use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
 use serde::{Deserialize, Serialize};
 use wh_schemas::validate::{DEFAULT_LABEL_KEYS, Reading};
+use wh_stores::elasticsearch::RawElasticsearch;
+use wh_stores::influxdb::RawInfluxdb;
+use wh_stores::kafka::RawKafka;
+use wh_stores::mongodb::RawMongodb;
+use wh_stores::postgres::RawPostgres;
+use wh_stores::redis::RawRedis;
 use wh_stores::{Durability, Role};
 
 use crate::places::Places;
@@ -33,6 +39,12 @@ pub(crate) struct Raw {
     operations: RawOperations,
     sql: RawSql,
     generator: RawGenerator,
+    pub(crate) kafka: RawKafka,
+    pub(crate) postgres: RawPostgres,
+    pub(crate) mongodb: RawMongodb,
+    pub(crate) influxdb: RawInfluxdb,
+    pub(crate) redis: RawRedis,
+    pub(crate) elasticsearch: RawElasticsearch,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

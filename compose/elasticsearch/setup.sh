@@ -14,8 +14,8 @@ ask() {
 
 ask PUT /_security/user/kibana_system/_password <<<"{\"password\":\"$(cat "$keys/kibana_system_password")\"}"
 ask PUT /_security/role/wardhouse <<'JSON'
-{"cluster": ["monitor", "manage_index_templates", "manage_ilm", "read_security"],
- "indices": [{"names": ["wardhouse-*"], "privileges": ["all"]}]}
+{"cluster": ["monitor", "manage_index_templates"],
+ "indices": [{"names": ["wardhouse-*"], "privileges": ["read", "write", "manage"]}]}
 JSON
 ask PUT /_security/role/wardhouse_reader <<'JSON'
 {"cluster": ["monitor"], "indices": [{"names": ["wardhouse-*"], "privileges": ["read", "view_index_metadata"]}]}

@@ -6,6 +6,7 @@
 pub mod dead_letters;
 pub mod embedded;
 pub mod gauges;
+pub mod kafka;
 pub mod retry;
 pub mod settle;
 

@@ -1,4 +1,5 @@
 //! What operators do beside the stream: see whether everything adds up, and send again what was recorded.
 
+pub mod doctor;
 pub mod replay;
 pub mod status;

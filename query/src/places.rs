@@ -5,7 +5,13 @@ use std::sync::Arc;
 use wh_schemas::layout::{BASELINES, DOCUMENTS, LEDGER, LOG, METRICS};
 use wh_stores::places::{BaselinesPlace, DocumentsPlace, LedgerPlace, LogPlace, MetricsPlace, SearchPlace};
 
+use crate::elasticsearch::ElasticsearchAlerts;
+use crate::influxdb::InfluxdbMetrics;
+use crate::kafka::KafkaTopics;
 use crate::log::LogFile;
+use crate::mongodb::MongodbDocuments;
+use crate::postgres::PostgresLedger;
+use crate::redis::RedisBaselines;
 use crate::sqlite::connect::Store;
 use crate::store::{BaselinesStore, RoleStore, SinkStore};
 use crate::tantivy::index::SearchIndex;
@@ -44,21 +50,27 @@ impl Stores {
         Stores {
             log: match places.log {
                 LogPlace::Sqlite(folder) => Arc::new(LogFile(Arc::new(Store { layout: LOG, path: wh_eventlog::embedded::file_of(&folder) }))),
+                LogPlace::Kafka(settings) => Arc::new(KafkaTopics::new(settings)),
             },
             ledger: match places.ledger {
                 LedgerPlace::Sqlite(path) => Arc::new(Store { layout: LEDGER, path }),
+                LedgerPlace::Postgres(settings) => Arc::new(PostgresLedger::new(settings)),
             },
             documents: match places.documents {
                 DocumentsPlace::Sqlite(path) => Arc::new(Store { layout: DOCUMENTS, path }),
+                DocumentsPlace::Mongodb(settings) => Arc::new(MongodbDocuments::new(settings)),
             },
             metrics: match places.metrics {
                 MetricsPlace::Sqlite(path) => Arc::new(Store { layout: METRICS, path }),
+                MetricsPlace::Influxdb(settings) => Arc::new(InfluxdbMetrics::new(settings)),
             },
             baselines: match places.baselines {
                 BaselinesPlace::Sqlite(path) => Arc::new(Store { layout: BASELINES, path }),
+                BaselinesPlace::Redis(settings) => Arc::new(RedisBaselines::new(settings)),
             },
             search: match places.search {
                 SearchPlace::Tantivy(path) => Arc::new(SearchIndex::new(path)),
+                SearchPlace::Elasticsearch(settings) => Arc::new(ElasticsearchAlerts::new(settings)),
             },
         }
     }

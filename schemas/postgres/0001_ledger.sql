@@ -52,7 +52,7 @@ CREATE TABLE transactions (
     metadata             jsonb,
     metadata_text        text          COLLATE "C",
     CHECK (metadata IS NOT NULL OR metadata_text IS NOT NULL)
-);
+) WITH (autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.02);
 CREATE UNIQUE INDEX transactions_id ON transactions (transaction_id);
 CREATE INDEX transactions_user_time ON transactions (user_id, timestamp);
 CREATE INDEX transactions_time ON transactions (timestamp);
@@ -76,7 +76,7 @@ CREATE TABLE risk_alerts (
     status          text        COLLATE "C" NOT NULL DEFAULT 'open',
     acknowledged_by text        COLLATE "C",
     metadata        json        NOT NULL -- object
-);
+) WITH (autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.02);
 CREATE UNIQUE INDEX risk_alerts_id ON risk_alerts (alert_id);
 CREATE INDEX risk_alerts_transaction ON risk_alerts (transaction_id);
 CREATE INDEX risk_alerts_user ON risk_alerts (user_id, created_at);
@@ -96,7 +96,7 @@ CREATE TABLE user_profiles (
     first_seen         timestamptz   NOT NULL,
     last_seen          timestamptz   NOT NULL,
     last_updated       timestamptz   NOT NULL
-) WITH (fillfactor = 50);
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05);
 
 CREATE TABLE audit_log (
     event_id   text        COLLATE "C" PRIMARY KEY,

@@ -19,7 +19,7 @@ use wh_schemas::{Reaction, position::Seq};
 use crate::dedup::{self, Ids, Seen};
 use crate::engine::{Ruleset, UserState};
 use crate::partition::{Emitted, PartitionRecord, PartitionScorer, Position};
-use crate::state::{Checkpoint, CheckpointStore, Delta, rebuild};
+use crate::state::{Checkpoint, CheckpointStore, Committed, Delta, rebuild};
 
 /// Name of the scorer's consumer group, role and stage.
 pub const GROUP: &str = "scorer";
@@ -44,6 +44,8 @@ pub struct StageSettings {
     pub snapshot_every: Duration,
     /// How long the scorer goes on when the baselines store is away: all can be reproduced from the log.
     pub without_checkpoint: Duration,
+    /// Where neither the baselines store nor the log reaches back far enough, begins with an empty state and a new `state_epoch`.
+    pub cold_start: bool,
     /// Version and commit, for dead letters.
     pub build: String,
 }
@@ -60,6 +62,7 @@ impl StageSettings {
             snapshot_records: 200_000,
             snapshot_every: Duration::from_secs(60),
             without_checkpoint: Duration::from_secs(600),
+            cold_start: false,
             build: build.to_owned(),
         }
     }
@@ -137,7 +140,9 @@ pub async fn run(log: Arc<dyn Log>, store: Box<dyn CheckpointStore>, settings: S
             Event::Revoked { partitions } => {
                 for (_, partition) in partitions {
                     // It is another's in any case; whoever took it over without waiting refuses this checkpoint, and begins from an earlier one.
-                    if let Err(reaction) = stage.checkpoint(&mut *consumer, partition, &stop).await {
+                    // A store that is away is not waited for.
+                    let away = stage.partitions.get(&partition).is_some_and(|running| running.checkpoint_at > Instant::now());
+                    if !away && let Err(reaction) = stage.checkpoint(&mut *consumer, partition, &stop).await {
                         tracing::warn!(stage = GROUP, partition, "given up without a last checkpoint: {reaction}");
                     }
                     stage.partitions.remove(&partition);
@@ -210,17 +215,22 @@ impl Stage {
             Some(checkpoint) => Some(checkpoint),
             None => rebuild::last_snapshot(&*self.log, partition, self.settings.dedup_horizon).await?.filter(|checkpoint| checkpoint.position.next_offset >= input.start),
         };
-        let emitted = rebuild::last_emitted(&*self.log, partition).await?;
+        let standing = rebuild::last_emitted(&*self.log, partition).await?;
+        let emitted = standing.map(|standing| standing.seq);
+        if lost {
+            // What is begun anew must not be mixed with what an unreadable past left behind.
+            self.store.forget(partition, owner_epoch).await?;
+        }
         let Checkpoint { position, record, users, ids } = match checkpoint {
             Some(checkpoint) => checkpoint,
+            None if input.start == 0 => Checkpoint { position: Position::default(), record: PartitionRecord::default(), users: Vec::new(), ids: Vec::new() },
+            None if self.settings.cold_start => cold(&*self.log, partition, standing, input.start, self.settings.dedup_horizon).await?,
             None => {
-                if input.start > 0 {
-                    return Err(Reaction::fatal(format!(
-                        "partition {partition}: there is neither a checkpoint nor a snapshot from which {ACCEPTED_TRANSACTIONS} can be read on, since it reaches back to offset {} only: restore the baselines store from a backup",
-                        input.start
-                    )));
-                }
-                Checkpoint { position: Position::default(), record: PartitionRecord::default(), users: Vec::new(), ids: Vec::new() }
+                return Err(Reaction::fatal(format!(
+                    "partition {partition}: there is neither a checkpoint nor a snapshot from which {ACCEPTED_TRANSACTIONS} can be read on, since it reaches back to offset {} only: \
+                     restore the baselines store from a backup, or begin with empty baselines (`wardhouse run scorer --cold-start`): scores then begin to learn anew",
+                    input.start
+                )));
             }
         };
         let identity = self.log.identity().await?;
@@ -336,6 +346,9 @@ impl Stage {
         running.snapshot_users.extend(users.iter().cloned());
         running.unsaved_users.extend(users);
         running.unsaved_ids.extend(ids);
+        // However long the store is away: what is beyond the horizon would not be kept.
+        let beyond = running.unsaved_ids.len().saturating_sub(self.settings.dedup_horizon);
+        running.unsaved_ids.drain(..beyond);
         if position.next_offset == running.checkpointed {
             return self.snapshot_if_due(partition, stop).await;
         }
@@ -351,7 +364,15 @@ impl Stage {
             horizon: self.settings.dedup_horizon,
         };
         match self.store.commit(delta).await {
-            Ok(()) => {
+            Ok(Committed::Lost(message)) => {
+                tracing::warn!(stage = GROUP, partition, "{message}");
+                self.partitions.remove(&partition);
+                consumer.set_paused(ACCEPTED_TRANSACTIONS, partition, true);
+                self.unowned.insert(partition);
+                self.own_at = Instant::now();
+                return Ok(());
+            }
+            Ok(Committed::Kept) => {
                 running.unsaved_users.clear();
                 running.unsaved_ids.clear();
                 running.checkpointed = position.next_offset;
@@ -416,6 +437,16 @@ impl Stage {
         }
         Ok(())
     }
+}
+
+/// A beginning with nothing learnt, behind what stands in the output; the ids that stand there are remembered.
+async fn cold(log: &dyn Log, partition: u32, standing: Option<rebuild::Standing>, start: u64, horizon: usize) -> Result<Checkpoint, Reaction> {
+    let next_seq = standing.map_or(0, |standing| standing.seq + 1);
+    let state_epoch = standing.map_or(0, |standing| standing.state_epoch) + 1;
+    tracing::warn!(stage = GROUP, partition, next_seq, state_epoch, "cold start: nothing is known of any user");
+    let ids = rebuild::ids_before(log, partition, next_seq, 0, horizon).await?;
+    let position = Position { next_seq, next_offset: start, state_epoch };
+    Ok(Checkpoint { position, record: PartitionRecord::default(), users: Vec::new(), ids })
 }
 
 fn states(scorer: &PartitionScorer, names: Vec<&String>) -> Vec<(String, UserState)> {

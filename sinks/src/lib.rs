@@ -5,6 +5,10 @@
 //! analyst's query is answered here.
 
 pub mod delivery;
+pub mod elasticsearch;
 mod explanation;
+pub mod influxdb;
+pub mod mongodb;
+pub mod postgres;
 pub mod sqlite;
 pub mod tantivy;

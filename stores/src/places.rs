@@ -1,12 +1,23 @@
 //! Where each role's store is, with the validated settings of its client.
 
+#![expect(clippy::large_enum_variant, reason = "there is one of each in a process")]
+
 use std::path::PathBuf;
+
+use crate::elasticsearch::ElasticsearchSettings;
+use crate::influxdb::InfluxdbSettings;
+use crate::kafka::KafkaSettings;
+use crate::mongodb::MongodbSettings;
+use crate::postgres::PostgresSettings;
+use crate::redis::RedisSettings;
 
 /// Where the log is.
 #[derive(Clone, Debug)]
 pub enum LogPlace {
     /// Folder of the embedded log.
     Sqlite(PathBuf),
+    /// A Kafka cluster.
+    Kafka(KafkaSettings),
 }
 
 /// Where the ledger is.
@@ -14,6 +25,8 @@ pub enum LogPlace {
 pub enum LedgerPlace {
     /// A SQLite file.
     Sqlite(PathBuf),
+    /// A PostgreSQL database.
+    Postgres(PostgresSettings),
 }
 
 /// Where the documents are.
@@ -21,6 +34,8 @@ pub enum LedgerPlace {
 pub enum DocumentsPlace {
     /// A SQLite file.
     Sqlite(PathBuf),
+    /// A MongoDB database.
+    Mongodb(MongodbSettings),
 }
 
 /// Where the metrics are.
@@ -28,6 +43,8 @@ pub enum DocumentsPlace {
 pub enum MetricsPlace {
     /// A SQLite file.
     Sqlite(PathBuf),
+    /// An InfluxDB bucket.
+    Influxdb(InfluxdbSettings),
 }
 
 /// Where the baselines are.
@@ -35,6 +52,8 @@ pub enum MetricsPlace {
 pub enum BaselinesPlace {
     /// A SQLite file.
     Sqlite(PathBuf),
+    /// A Redis server.
+    Redis(RedisSettings),
 }
 
 /// Where the search index is.
@@ -42,4 +61,6 @@ pub enum BaselinesPlace {
 pub enum SearchPlace {
     /// Folder of a Tantivy index.
     Tantivy(PathBuf),
+    /// An Elasticsearch cluster.
+    Elasticsearch(ElasticsearchSettings),
 }

@@ -2,8 +2,10 @@
 
 pub(crate) mod config;
 pub(crate) mod dead_letters;
+pub(crate) mod doctor;
 pub(crate) mod generate;
 pub(crate) mod import;
+pub(crate) mod migrate;
 pub(crate) mod question;
 pub(crate) mod replay;
 pub(crate) mod run;

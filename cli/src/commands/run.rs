@@ -25,7 +25,7 @@ pub(crate) fn run(settings: &Settings, args: &RunArgs) -> Result<(), Failure> {
     let names = roles.iter().map(|role| pipeline::name(*role)).collect::<Vec<_>>().join(", ");
     let runtime = runtime("pipeline")?;
     let outcome = runtime.block_on(async {
-        let mut pipeline = Pipeline::start(settings, &roles).await?;
+        let mut pipeline = Pipeline::start(settings, &roles, args.cold_start).await?;
         let operations = Operations::new(&pipeline.gauges);
         if roles.contains(&RoleName::Http)
             && let Some(address) = serve_http(settings, &pipeline).await?

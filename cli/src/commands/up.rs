@@ -50,7 +50,7 @@ pub(crate) fn run(settings: &Settings, args: &UpArgs) -> Result<(), Failure> {
 
 async fn up(settings: &Settings, args: &UpArgs, sql_runtime: &tokio::runtime::Handle) -> Result<(), Failure> {
     let started = Instant::now();
-    let mut pipeline = Pipeline::start(settings, &STAGES).await?;
+    let mut pipeline = Pipeline::start(settings, &STAGES, false).await?;
     let operations = Operations::new(&pipeline.gauges);
     let first = first_start(&pipeline).await?;
     anstream::println!("wardhouse {} on {} ({})", crate::build::VERSION, settings.data.display(), if first { "first start" } else { "going on where it ended" });

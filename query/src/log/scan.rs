@@ -194,7 +194,7 @@ impl Out<'_> {
 }
 
 /// Headers as a JSON object; of two with one name the last is kept, what is not UTF-8 shows as U+FFFD.
-fn write_headers(headers: Option<&Headers>, out: &mut String) {
+pub(crate) fn write_headers(headers: Option<&Headers>, out: &mut String) {
     out.push('{');
     let headers = headers.map(Vec::as_slice).unwrap_or_default();
     let mut first = true;

@@ -119,7 +119,7 @@ pub(crate) fn parsed(query: &str) -> Result<UserInputAst, QueryError> {
     }
 }
 
-fn fault(query: &str, what: String, place: Option<usize>) -> QueryError {
+pub(crate) fn fault(query: &str, what: String, place: Option<usize>) -> QueryError {
     let place = place.map(|bytes| query.get(..bytes).unwrap_or(query).chars().count() + 1).map(|n| format!(" at character {n}")).unwrap_or_default();
     QueryError::Syntax {
         message: format!("in match(…, '{query}'){place}: {what}"),

@@ -1,6 +1,7 @@
 //! The scorer's checkpoints: one atomic compare-and-set a partition, and what is needed when the store is lost.
 
 pub mod rebuild;
+pub mod redis;
 pub mod sqlite;
 
 use async_trait::async_trait;
@@ -52,9 +53,24 @@ pub trait CheckpointStore: Send {
     /// Fatal where the store is damaged or of another version.
     async fn take_over(&mut self, partition: u32) -> Result<(u64, Option<Checkpoint>), Reaction>;
 
-    /// Writes a checkpoint: all of it or nothing.
+    /// Writes a checkpoint: all of it or nothing. The same one may be written again.
     ///
     /// # Errors
     /// Fatal under an older epoch or behind the stored position; transient while the store is busy.
-    async fn commit(&mut self, delta: Delta) -> Result<(), Reaction>;
+    async fn commit(&mut self, delta: Delta) -> Result<Committed, Reaction>;
+
+    /// Removes what is kept of a partition but its owner's epoch: what it is begun anew from comes from elsewhere.
+    ///
+    /// # Errors
+    /// Fatal under an older epoch; transient while the store is busy.
+    async fn forget(&mut self, partition: u32, owner_epoch: u64) -> Result<(), Reaction>;
+}
+
+/// How a checkpoint ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Committed {
+    /// The store keeps it.
+    Kept,
+    /// The store no longer has what this delta belongs to, as after a crash that took its last second: the partition is to be taken over anew.
+    Lost(String),
 }

@@ -69,7 +69,7 @@ pub async fn last_snapshot(log: &dyn Reader, partition: u32, horizon: usize) -> 
     }
     let Some(Marker { position, record }) = marker else { return Ok(None) };
     let users = users.into_iter().map(|(user, bytes)| UserState::from_bytes(&bytes).map(|state| (user, state))).collect::<Result<Vec<_>, _>>().map_err(|e| damaged(&e))?;
-    let ids = ids_before(log, partition, position.next_seq, horizon).await?;
+    let ids = ids_before(log, partition, position.next_seq, record.counts.duplicates, horizon).await?;
     Ok(Some(Checkpoint { position, record, users, ids }))
 }
 
@@ -81,12 +81,19 @@ struct Emitted<'a> {
     content_hash: Text<'a>,
     seq: Seq,
     #[serde(default)]
+    state_epoch: u32,
+    #[serde(default)]
     duplicate_of: Option<serde::de::IgnoredAny>,
 }
 
-async fn ids_before(log: &dyn Reader, partition: u32, next_seq: Seq, horizon: usize) -> Result<Vec<Seen>, Reaction> {
+/// The last `horizon` ids that stand in the output below `next_seq`, of which so many were duplicates.
+///
+/// # Errors
+/// Fatal where the log cannot be read.
+pub async fn ids_before(log: &dyn Reader, partition: u32, next_seq: Seq, duplicates: u64, horizon: usize) -> Result<Vec<Seen>, Reaction> {
     let bounds = log.bounds(RISK_SCORES, partition).await?;
-    let first = next_seq.saturating_sub(horizon as u64);
+    // Each seq is an id or a duplicate.
+    let first = next_seq.saturating_sub((horizon as u64).saturating_add(duplicates));
     let mut ids = Vec::new();
     // An offset is never below its record's seq: nothing else is written there.
     let mut next = first.clamp(bounds.start, bounds.end);
@@ -97,7 +104,7 @@ async fn ids_before(log: &dyn Reader, partition: u32, next_seq: Seq, horizon: us
         for record in &batch {
             let Ok(emitted) = serde_json::from_slice::<Emitted<'_>>(&record.value) else { continue };
             if emitted.seq >= next_seq {
-                return Ok(ids);
+                return Ok(last_of(ids, horizon));
             }
             if emitted.seq >= first && emitted.duplicate_of.is_none() {
                 let (id, content) = fingerprints(&emitted.transaction_id, &emitted.content_hash);
@@ -105,7 +112,12 @@ async fn ids_before(log: &dyn Reader, partition: u32, next_seq: Seq, horizon: us
             }
         }
     }
-    Ok(ids)
+    Ok(last_of(ids, horizon))
+}
+
+fn last_of(mut ids: Vec<Seen>, horizon: usize) -> Vec<Seen> {
+    ids.drain(..ids.len().saturating_sub(horizon));
+    ids
 }
 
 /// Ids of the last alerts that stand in the output of a partition: more than any one batch raises.
@@ -127,16 +139,25 @@ pub async fn last_alerts(log: &dyn Reader, partition: u32) -> Result<HashSet<Byt
     Ok(ids)
 }
 
+/// What stands last in the output of a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Its `seq`.
+    pub seq: Seq,
+    /// The epoch of the state that scored it; 0 where that is not known.
+    pub state_epoch: u32,
+}
+
 /// The highest `seq` that stands in the output of a partition.
 ///
 /// # Errors
 /// Fatal where the log cannot be read.
-pub async fn last_emitted(log: &dyn Reader, partition: u32) -> Result<Option<Seq>, Reaction> {
+pub async fn last_emitted(log: &dyn Reader, partition: u32) -> Result<Option<Standing>, Reaction> {
     let bounds = log.bounds(RISK_SCORES, partition).await?;
     if bounds.end == bounds.start {
         // Everything may have been removed by retention; then the offsets still tell, since each emitted record has one.
-        return Ok(bounds.end.checked_sub(1));
+        return Ok(bounds.end.checked_sub(1).map(|seq| Standing { seq, state_epoch: 0 }));
     }
     let tail = log.read(RISK_SCORES, partition, bounds.end - 1, 1).await?;
-    Ok(tail.last().and_then(|record| serde_json::from_slice::<Emitted<'_>>(&record.value).ok()).map(|e| e.seq))
+    Ok(tail.last().and_then(|record| serde_json::from_slice::<Emitted<'_>>(&record.value).ok()).map(|e| Standing { seq: e.seq, state_epoch: e.state_epoch }))
 }

@@ -9,7 +9,7 @@ use wh_schemas::Reaction;
 use wh_schemas::layout::BASELINES;
 use wh_stores::{clock, sqlite};
 
-use super::{Checkpoint, CheckpointStore, Delta};
+use super::{Checkpoint, CheckpointStore, Committed, Delta};
 use crate::dedup;
 use crate::engine::UserState;
 use crate::partition::{PartitionRecord, Position};
@@ -88,7 +88,24 @@ impl CheckpointStore for SqliteCheckpoints {
         .await
     }
 
-    async fn commit(&mut self, delta: Delta) -> Result<(), Reaction> {
+    async fn forget(&mut self, partition: u32, owner_epoch: u64) -> Result<(), Reaction> {
+        self.run(move |connection, path| {
+            let told = |e: rusqlite::Error| sqlite::reaction("baselines", path, &e);
+            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(told)?;
+            let epoch: Option<u64> = transaction.query_row("SELECT owner_epoch FROM checkpoints WHERE partition = ?1", [partition], |row| row.get(0)).optional().map_err(told)?;
+            if epoch.is_some_and(|epoch| epoch > owner_epoch) {
+                return Err(Reaction::fatal(format!("partition {partition} of the scorer was taken over (its epoch is not {owner_epoch})")));
+            }
+            for table in ["users", "fingerprints"] {
+                transaction.execute(&format!("DELETE FROM {table} WHERE partition = ?1"), [partition]).map_err(told)?;
+            }
+            transaction.execute("UPDATE checkpoints SET record = '', next_seq = 0, next_offset = 0, state_epoch = 0 WHERE partition = ?1", [partition]).map_err(told)?;
+            transaction.commit().map_err(told)
+        })
+        .await
+    }
+
+    async fn commit(&mut self, delta: Delta) -> Result<Committed, Reaction> {
         self.run(move |connection, path| {
             let told = |e: rusqlite::Error| sqlite::reaction("baselines", path, &e);
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(told)?;
@@ -138,14 +155,15 @@ impl CheckpointStore for SqliteCheckpoints {
                     .prepare_cached("INSERT INTO fingerprints (partition, first_seq, ids, data) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING")
                     .and_then(|mut s| s.execute(params![partition, first.seq, delta.ids.len(), dedup::to_bytes(&delta.ids)]))
                     .map_err(told)?;
-                // A seq is at least as many as the ids before it, so a blob wholly below this holds only ids beyond the horizon.
-                let floor = delta.position.next_seq.saturating_sub(delta.horizon as u64);
+                // Each seq is an id or a duplicate, so that at least as many ids stand behind this: a blob wholly below it holds only ids beyond the horizon.
+                let floor = delta.position.next_seq.saturating_sub(delta.horizon as u64 + delta.record.counts.duplicates);
                 transaction
                     .prepare_cached("DELETE FROM fingerprints WHERE partition = ?1 AND first_seq < (SELECT max(first_seq) FROM fingerprints WHERE partition = ?1 AND first_seq <= ?2)")
                     .and_then(|mut s| s.execute(params![partition, floor]))
                     .map_err(told)?;
             }
-            transaction.commit().map_err(told)
+            transaction.commit().map_err(told)?;
+            Ok(Committed::Kept)
         })
         .await
     }

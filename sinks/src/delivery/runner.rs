@@ -158,13 +158,9 @@ impl Runner {
     async fn take(&mut self, consumer: &mut dyn Consumer, event: Event) -> Result<(), Reaction> {
         match event {
             Event::Assigned { partitions, .. } => {
-                for assignment in partitions {
-                    let place = (assignment.topic, assignment.partition);
-                    consumer.set_paused(&place.0, place.1, true);
-                    self.unplaced.insert(place.clone());
-                    self.assigned.insert(place);
-                }
-                self.place_at = Instant::now();
+                self.assigned.extend(partitions.into_iter().map(|assignment| (assignment.topic, assignment.partition)));
+                // Asking where to go on may make a store forget what it has open in any partition: all are placed anew.
+                self.displace(consumer, Instant::now());
             }
             Event::Revoked { partitions } => {
                 self.publish(consumer, true).await?;
@@ -189,6 +185,16 @@ impl Runner {
             Event::Idle => {}
         }
         Ok(())
+    }
+
+    /// Puts every partition aside until the store has said where to go on.
+    fn displace(&mut self, consumer: &mut dyn Consumer, again_at: Instant) {
+        self.waiting.clear();
+        self.unplaced = self.assigned.clone();
+        self.place_at = again_at;
+        for (topic, partition) in &self.unplaced {
+            consumer.set_paused(topic, *partition, true);
+        }
     }
 
     /// Asks the store where to go on in partitions that are new, or whose writes were given up.
@@ -340,12 +346,8 @@ impl Runner {
             if tolerated(published, &self.gauges).await?.is_none() {
                 // What was not made visible may be given up by the store: it is read again from where the store says.
                 self.unpublished = Unpublished::default();
-                self.waiting.clear();
-                self.unplaced = self.assigned.clone();
-                self.place_at = Instant::now() + self.place_backoff.wait(None);
-                for (topic, partition) in &self.unplaced {
-                    consumer.set_paused(topic, *partition, true);
-                }
+                let again_at = Instant::now() + self.place_backoff.wait(None);
+                self.displace(consumer, again_at);
                 return Ok(());
             }
             let now = clock::now().0;

@@ -13,4 +13,5 @@ mod five_stores;
 mod layering;
 mod pipeline;
 mod records;
+mod servers;
 mod sql;

@@ -60,6 +60,7 @@ pub(super) const CHECKS: &[Check<Adapter>] = checks![
     an_older_epoch_is_refused_and_changes_nothing,
     an_older_position_is_refused_and_changes_nothing,
     partitions_are_apart,
+    a_forgotten_partition_begins_anew,
 ];
 
 /// A store in a place of its own.
@@ -259,4 +260,26 @@ async fn partitions_are_apart(adapter: Adapter) {
     assert!(bench.take_over(1).await.1.is_none());
     assert_is(bench.take_over(0).await.1.unwrap(), &zero);
     assert_is(bench.take_over(2).await.1.unwrap(), &two);
+}
+
+async fn a_forgotten_partition_begins_anew(adapter: Adapter) {
+    let (mut bench, mut zero, mut one) = (Bench::new(adapter).await, scorer(0, DEFAULT_HORIZON), scorer(1, DEFAULT_HORIZON));
+    let records = input();
+    let epochs = (bench.take_over(0).await.0, bench.take_over(1).await.0);
+    process(&mut zero, &records[..300]);
+    process(&mut one, &records[..100]);
+    bench.store().commit(delta(&mut zero, 0, epochs.0, DEFAULT_HORIZON)).await.unwrap();
+    bench.store().commit(delta(&mut one, 1, epochs.1, DEFAULT_HORIZON)).await.unwrap();
+    let (epoch, found) = bench.take_over(0).await;
+    assert!(found.is_some());
+    bench.store().forget(0, epoch).await.unwrap();
+    bench.open().await;
+    let (next, nothing) = bench.take_over(0).await;
+    assert!(nothing.is_none() && next > epoch, "nothing is left but the epoch");
+    // What is written behind it is not mixed with what was there.
+    let mut anew = crate::records::scorer(0, DEFAULT_HORIZON);
+    process(&mut anew, &records[..20]);
+    bench.store().commit(delta(&mut anew, 0, next, DEFAULT_HORIZON)).await.unwrap();
+    assert_is(bench.take_over(0).await.1.unwrap(), &anew);
+    assert_is(bench.take_over(1).await.1.unwrap(), &one);
 }

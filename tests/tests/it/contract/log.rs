@@ -1,5 +1,6 @@
 //! The contract of a log, check by check.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,9 +9,9 @@ use async_trait::async_trait;
 use tempfile::TempDir;
 use tokio::time::Instant;
 use wh_eventlog::embedded::{EmbeddedLog, Settings};
-use wh_eventlog::{Bounds, Bytes, Commit, Consumer, Event, Log, Record, Stored};
+use wh_eventlog::{Assignment, Bounds, Bytes, Commit, Consumer, Event, Log, Record, Stored};
 use wh_schemas::Reaction;
-use wh_schemas::topics::{self, DEAD_LETTERS, RISK_SCORES, SYSTEM_EVENTS};
+use wh_schemas::topics::{self, DEAD_LETTERS, RISK_SCORES, SYSTEM_EVENTS, TopicSpec};
 
 use super::{Check, LIMIT};
 use crate::records::topic;
@@ -55,7 +56,8 @@ pub(super) const CHECKS: &[Check<Adapter>] = checks![
     keys_headers_and_bytes_are_kept,
     topics_and_partitions_are_apart,
     a_group_goes_on_from_what_it_committed,
-    a_group_has_one_holder,
+    a_partition_has_one_holder_in_its_group,
+    a_member_reads_from_where_it_seeks,
     a_paused_partition_is_silent_until_it_is_resumed,
     a_position_that_is_not_there_is_an_error_and_no_reset,
     records_of_250_kilobytes_are_kept,
@@ -79,9 +81,14 @@ impl Bench {
 
     async fn open(&self) -> Arc<dyn Log> {
         let log = self.adapter.open(self.place.path()).await;
-        log.ensure_topics(&topics::ALL, 3).await.unwrap();
+        log.ensure_topics(&specs(), 3).await.unwrap();
         log
     }
+}
+
+/// The topics that the checks use.
+fn specs() -> Vec<TopicSpec> {
+    topics::ALL.into_iter().filter(|spec| [RISK_SCORES, DEAD_LETTERS, SYSTEM_EVENTS].contains(&spec.name)).collect()
 }
 
 /// Records whose keys are `k` and a number.
@@ -107,6 +114,27 @@ fn noise(seed: u64, length: usize) -> Vec<u8> {
         state.to_le_bytes()[0]
     };
     (0..length).map(byte).collect()
+}
+
+/// Polls until a member that is alone has been assigned `count` partitions; gives the last epoch, and what it was told of each.
+async fn assigned(consumer: &mut dyn Consumer, count: usize) -> (u64, Vec<Assignment>) {
+    let deadline = Instant::now() + LIMIT / 2;
+    let (mut last, mut all) = (0, Vec::new());
+    while all.len() < count {
+        assert!(Instant::now() < deadline, "{} of {count} partitions were assigned", all.len());
+        match consumer.poll(Duration::from_millis(100)).await.unwrap() {
+            Event::Assigned { epoch, partitions } => {
+                assert!(epoch > last, "each assignment has a higher epoch");
+                last = epoch;
+                all.extend(partitions);
+            }
+            Event::Idle => {}
+            Event::Revoked { partitions } => panic!("nobody else wants {partitions:?}"),
+            Event::Records(fetched) => panic!("records of partition {} came before all partitions were assigned", fetched.partition),
+        }
+    }
+    all.sort_by_key(|assignment| assignment.partition);
+    (last, all)
 }
 
 /// Polls until `count` records have come.
@@ -189,8 +217,8 @@ async fn a_group_goes_on_from_what_it_committed(adapter: Adapter) {
         log.produce(RISK_SCORES, partition, numbered(0, 20)).await.unwrap();
     }
     let mut consumer = log.subscribe("ledger", &[RISK_SCORES]).await.unwrap();
-    let Event::Assigned { epoch: first, partitions } = consumer.poll(Duration::ZERO).await.unwrap() else { panic!("the first event is the assignment") };
-    assert_eq!(partitions.len(), 3);
+    let (first, partitions) = assigned(&mut *consumer, 3).await;
+    assert_eq!(partitions.iter().map(|assignment| (&*assignment.topic, assignment.partition)).collect::<Vec<_>>(), [(RISK_SCORES, 0), (RISK_SCORES, 1), (RISK_SCORES, 2)]);
     let taken = take(&mut *consumer, 60).await;
     for partition in 0..3 {
         let of_one = taken.iter().filter(|(found, _)| *found == partition).map(|(_, record)| record.offset);
@@ -204,8 +232,8 @@ async fn a_group_goes_on_from_what_it_committed(adapter: Adapter) {
     let told = log.committed("ledger", RISK_SCORES).await.unwrap();
     assert!(told.contains(&(2, 13, "note 2".to_owned())) && told.contains(&(0, 20, "note 0".to_owned())), "{told:?}");
     let mut consumer = log.subscribe("ledger", &[RISK_SCORES]).await.unwrap();
-    let Event::Assigned { epoch, partitions } = consumer.poll(Duration::ZERO).await.unwrap() else { panic!("the first event is the assignment") };
-    assert!(epoch > first, "each assignment has a higher epoch");
+    let (epoch, partitions) = assigned(&mut *consumer, 3).await;
+    assert!(epoch > first, "each assignment has a higher epoch, after reopening too");
     let of_two = partitions.iter().find(|assignment| assignment.partition == 2).unwrap();
     assert_eq!(of_two.committed, Some((13, "note 2".to_owned())));
     let mut places: Vec<(u32, u64)> = take(&mut *consumer, 27).await.into_iter().map(|(partition, record)| (partition, record.offset)).collect();
@@ -213,25 +241,106 @@ async fn a_group_goes_on_from_what_it_committed(adapter: Adapter) {
     assert_eq!(places, (0..20).map(|offset| (1, offset)).chain((13..20).map(|offset| (2, offset))).collect::<Vec<_>>());
 }
 
-async fn a_group_has_one_holder(adapter: Adapter) {
+async fn a_partition_has_one_holder_in_its_group(adapter: Adapter) {
     let bench = Bench::new(adapter);
     let (one, other) = (bench.open().await, bench.open().await);
-    let held = one.subscribe("ledger", &[RISK_SCORES]).await.unwrap();
+    for partition in 0..3 {
+        one.produce(RISK_SCORES, partition, numbered(0, 5)).await.unwrap();
+    }
+    let mut held = one.subscribe("ledger", &[RISK_SCORES]).await.unwrap();
+    assigned(&mut *held, 3).await;
+    // A log refuses a second member, or lets them share: each partition is one member's then.
     for log in [&one, &other] {
-        let refused = log.subscribe("ledger", &[RISK_SCORES]).await.err();
-        assert!(matches!(&refused, Some(Reaction::Fatal(word)) if word.contains("ledger")), "{refused:?}");
+        match log.subscribe("ledger", &[RISK_SCORES]).await {
+            Err(refused) => assert!(matches!(&refused, Reaction::Fatal(word) if word.contains("ledger")), "{refused:?}"),
+            Ok(second) => members_share(&**log, &mut *held, second).await,
+        }
     }
     assert!(other.subscribe("documents", &[RISK_SCORES]).await.is_ok(), "another group is another matter");
     assert!(other.bounds(RISK_SCORES, 0).await.is_ok(), "readers always may");
     drop(held);
-    assert!(other.subscribe("ledger", &[RISK_SCORES]).await.is_ok(), "what was let go can be taken");
+    let mut next = other.subscribe("ledger", &[RISK_SCORES]).await.unwrap();
+    assert_eq!(assigned(&mut *next, 3).await.1.len(), 3, "what was let go can be taken");
+}
+
+/// Notes what a member was told: no partition is given to one before the other has been told that it is gone.
+fn told(holders: &mut BTreeMap<u32, &'static str>, member: &'static str, event: Event) {
+    match event {
+        Event::Assigned { partitions, .. } => {
+            for partition in partitions.iter().map(|assignment| assignment.partition) {
+                let before = holders.insert(partition, member);
+                assert!(before.is_none(), "partition {partition} went to {member} and was still {before:?}'s");
+            }
+        }
+        Event::Revoked { partitions } => {
+            for (_, partition) in partitions {
+                assert_eq!(holders.remove(&partition), Some(member), "only what is held can be revoked");
+            }
+        }
+        Event::Records(fetched) => assert_eq!(holders.get(&fetched.partition), Some(&member), "records come to the holder"),
+        Event::Idle => {}
+    }
+}
+
+/// A second member joins one that holds every partition, takes some over, and goes again.
+async fn members_share(log: &dyn Log, first: &mut dyn Consumer, mut second: Box<dyn Consumer>) {
+    const LOOK: Duration = Duration::from_millis(40);
+    let deadline = Instant::now() + LIMIT / 2;
+    let mut holders: BTreeMap<u32, &'static str> = (0..3).map(|partition| (partition, "the first")).collect();
+    let shared = |holders: &BTreeMap<u32, &'static str>| holders.len() == 3 && holders.values().any(|member| *member == "the second");
+    while !shared(&holders) {
+        assert!(Instant::now() < deadline, "the second member got nothing: {holders:?}");
+        told(&mut holders, "the first", first.poll(LOOK).await.unwrap());
+        told(&mut holders, "the second", second.poll(LOOK).await.unwrap());
+    }
+    let moved = *holders.iter().find(|(_, member)| **member == "the second").unwrap().0;
+    let commit = |next_offset: u64| vec![Commit { topic: RISK_SCORES.into(), partition: moved, next_offset, metadata: format!("{next_offset}") }];
+    second.commit(commit(3)).await.unwrap();
+    let late = first.commit(commit(1)).await;
+    assert!(late.is_err(), "what is another's cannot be committed");
+    let committed = log.committed("ledger", RISK_SCORES).await.unwrap();
+    assert!(committed.contains(&(moved, 3, "3".to_owned())), "a late commit changes nothing: {committed:?}");
+    drop(second);
+    for partition in holders.iter().filter(|(_, member)| **member == "the second").map(|(partition, _)| *partition).collect::<Vec<_>>() {
+        holders.remove(&partition);
+    }
+    let mut back = Vec::new();
+    while holders.len() < 3 {
+        assert!(Instant::now() < deadline, "what the second member left was taken by nobody: {holders:?}");
+        let event = first.poll(LOOK).await.unwrap();
+        if let Event::Assigned { partitions, .. } = &event {
+            back.extend(partitions.clone());
+        }
+        told(&mut holders, "the first", event);
+    }
+    let again = back.iter().rfind(|assignment| assignment.partition == moved).unwrap();
+    assert_eq!(again.committed, Some((3, "3".to_owned())), "it goes on from what the other committed");
+}
+
+async fn a_member_reads_from_where_it_seeks(adapter: Adapter) {
+    let bench = Bench::new(adapter);
+    let log = bench.open().await;
+    log.produce(RISK_SCORES, 0, numbered(0, 10)).await.unwrap();
+    log.produce(RISK_SCORES, 1, numbered(0, 10)).await.unwrap();
+    let mut consumer = log.subscribe("ledger", &[RISK_SCORES]).await.unwrap();
+    assigned(&mut *consumer, 3).await;
+    // As soon as they are told of, before anything is read.
+    consumer.seek(RISK_SCORES, 0, 7);
+    consumer.seek(RISK_SCORES, 1, 10);
+    let offsets = |taken: Vec<(u32, Stored)>| taken.into_iter().map(|(partition, record)| (partition, record.offset)).collect::<Vec<_>>();
+    assert_eq!(offsets(take(&mut *consumer, 3).await), [(0, 7), (0, 8), (0, 9)]);
+    // Back, where reading has begun.
+    consumer.seek(RISK_SCORES, 0, 2);
+    assert_eq!(offsets(take(&mut *consumer, 8).await), (2..10).map(|offset| (0, offset)).collect::<Vec<_>>());
+    log.produce(RISK_SCORES, 1, numbered(10, 1)).await.unwrap();
+    assert_eq!(offsets(take(&mut *consumer, 1).await), [(1, 10)]);
 }
 
 async fn a_paused_partition_is_silent_until_it_is_resumed(adapter: Adapter) {
     let bench = Bench::new(adapter);
     let log = bench.open().await;
     let mut consumer = log.subscribe("search", &[RISK_SCORES]).await.unwrap();
-    consumer.poll(Duration::ZERO).await.unwrap();
+    assigned(&mut *consumer, 3).await;
     consumer.set_paused(RISK_SCORES, 0, true);
     log.produce(RISK_SCORES, 0, numbered(0, 5)).await.unwrap();
     log.produce(RISK_SCORES, 1, numbered(0, 5)).await.unwrap();
@@ -239,6 +348,13 @@ async fn a_paused_partition_is_silent_until_it_is_resumed(adapter: Adapter) {
     assert_eq!(consumer.poll(Duration::from_millis(60)).await.unwrap(), Event::Idle);
     consumer.set_paused(RISK_SCORES, 0, false);
     assert!(take(&mut *consumer, 5).await.iter().all(|(partition, _)| *partition == 0));
+    // Again, where reading has begun: nothing is lost or doubled by it.
+    consumer.set_paused(RISK_SCORES, 0, true);
+    log.produce(RISK_SCORES, 0, numbered(5, 5)).await.unwrap();
+    log.produce(RISK_SCORES, 1, numbered(5, 5)).await.unwrap();
+    assert!(take(&mut *consumer, 5).await.iter().all(|(partition, _)| *partition == 1));
+    consumer.set_paused(RISK_SCORES, 0, false);
+    assert!(take(&mut *consumer, 5).await.iter().map(|(partition, record)| (*partition, record.offset)).eq((5..10).map(|offset| (0, offset))));
 }
 
 async fn a_position_that_is_not_there_is_an_error_and_no_reset(adapter: Adapter) {
@@ -249,9 +365,15 @@ async fn a_position_that_is_not_there_is_an_error_and_no_reset(adapter: Adapter)
     let outcome = log.read(RISK_SCORES, 0, 17, 100).await;
     assert!(matches!(outcome, Err(Reaction::Fatal(_))), "{outcome:?}");
     let mut consumer = log.subscribe("ledger", &[RISK_SCORES]).await.unwrap();
-    consumer.poll(Duration::ZERO).await.unwrap();
+    assigned(&mut *consumer, 3).await;
     consumer.seek(RISK_SCORES, 0, 17);
-    let outcome = consumer.poll(Duration::from_millis(20)).await;
+    let deadline = Instant::now() + LIMIT / 2;
+    let outcome = loop {
+        match consumer.poll(Duration::from_millis(20)).await {
+            Ok(Event::Idle) => assert!(Instant::now() < deadline, "a position that is not there was not told"),
+            outcome => break outcome,
+        }
+    };
     assert!(matches!(outcome, Err(Reaction::Fatal(_))), "{outcome:?}");
 }
 
@@ -311,8 +433,8 @@ async fn batches_of_concurrent_producers_stay_whole(adapter: Adapter) {
 async fn another_number_of_partitions_is_refused(adapter: Adapter) {
     let bench = Bench::new(adapter);
     let log = bench.open().await;
-    log.ensure_topics(&topics::ALL, 3).await.unwrap();
-    let outcome = log.ensure_topics(&topics::ALL, 5).await;
+    log.ensure_topics(&specs(), 3).await.unwrap();
+    let outcome = log.ensure_topics(&specs(), 5).await;
     assert!(matches!(&outcome, Err(Reaction::Fatal(word)) if word.contains('3') && word.contains('5')), "{outcome:?}");
     assert_eq!(log.partitions(RISK_SCORES).await.unwrap(), 3);
 }

@@ -84,4 +84,20 @@ suites! {
     the_metrics_on_sqlite_keep_the_contract_of_the_sinks: sinks::embedded(Role::Metrics), sink_checks::CHECKS;
     the_search_on_tantivy_keeps_the_contract_of_the_sinks: sinks::embedded(Role::Search), sink_checks::CHECKS;
     the_baselines_on_sqlite_keep_their_contract: baselines::embedded(), baselines::CHECKS;
+    #[cfg_attr(not(has_postgres), ignore = "WARDHOUSE_TEST_POSTGRES is not set")]
+    the_ledger_on_postgresql_keeps_the_contract_of_the_sinks: servers::postgres::ledger(), sink_checks::CHECKS;
+    #[cfg_attr(not(has_postgres), ignore = "WARDHOUSE_TEST_POSTGRES is not set")]
+    the_ledger_on_postgresql_in_parts_keeps_the_contract_of_the_sinks: servers::postgres::ledger_in_parts(), sink_checks::CHECKS;
+    #[cfg_attr(not(has_mongodb), ignore = "WARDHOUSE_TEST_MONGODB is not set")]
+    the_documents_on_mongodb_keep_the_contract_of_the_sinks: servers::mongodb::documents(), sink_checks::CHECKS;
+    #[cfg_attr(not(has_mongodb), ignore = "WARDHOUSE_TEST_MONGODB is not set")]
+    the_documents_on_mongodb_in_parts_keep_the_contract_of_the_sinks: servers::mongodb::documents_in_parts(), sink_checks::CHECKS;
+    #[cfg_attr(not(has_influxdb), ignore = "WARDHOUSE_TEST_INFLUXDB is not set")]
+    the_metrics_on_influxdb_keep_the_contract_of_the_sinks: servers::influxdb::metrics(), sink_checks::CHECKS;
+    #[cfg_attr(not(has_influxdb), ignore = "WARDHOUSE_TEST_INFLUXDB is not set")]
+    the_metrics_on_influxdb_in_parts_keep_the_contract_of_the_sinks: servers::influxdb::metrics_in_parts(), sink_checks::CHECKS;
+    #[cfg_attr(not(has_redis), ignore = "WARDHOUSE_TEST_REDIS is not set")]
+    the_baselines_on_redis_keep_their_contract: servers::redis::baselines(), baselines::CHECKS;
+    #[cfg_attr(not(has_redis), ignore = "WARDHOUSE_TEST_REDIS is not set")]
+    the_baselines_on_redis_in_parts_keep_their_contract: servers::redis::baselines_in_parts(), baselines::CHECKS;
 }

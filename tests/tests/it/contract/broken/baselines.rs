@@ -4,7 +4,7 @@ use std::path::Path;
 
 use async_trait::async_trait;
 use wh_schemas::Reaction;
-use wh_scorer::state::{Checkpoint, CheckpointStore, Delta};
+use wh_scorer::state::{Checkpoint, CheckpointStore, Committed, Delta};
 
 use crate::contract::baselines::{CheckpointAdapter, Embedded};
 
@@ -22,6 +22,8 @@ pub(super) enum Fault {
     /// Says that it was done when it was refused.
     SwallowsErrors,
     MixesPartitions,
+    /// Keeps what it was told to forget.
+    Remembers,
 }
 
 /// What each fault makes fail.
@@ -36,6 +38,7 @@ pub(super) const FAULTS: &[(&str, Fault)] = &[
     ("an_older_epoch_is_refused_and_changes_nothing", Fault::ForgetsOwners),
     ("an_older_position_is_refused_and_changes_nothing", Fault::SwallowsErrors),
     ("partitions_are_apart", Fault::MixesPartitions),
+    ("a_forgotten_partition_begins_anew", Fault::Remembers),
 ];
 
 /// The embedded store with a fault.
@@ -67,7 +70,11 @@ impl CheckpointStore for BrokenStore {
         Ok((if self.fault == Fault::ForgetsOwners { 1 } else { epoch }, checkpoint))
     }
 
-    async fn commit(&mut self, mut delta: Delta) -> Result<(), Reaction> {
+    async fn forget(&mut self, partition: u32, owner_epoch: u64) -> Result<(), Reaction> {
+        if self.fault == Fault::Remembers { Ok(()) } else { self.inner.forget(partition, owner_epoch).await }
+    }
+
+    async fn commit(&mut self, mut delta: Delta) -> Result<Committed, Reaction> {
         match self.fault {
             Fault::DropsAUser => drop(delta.users.pop()),
             Fault::ForgetsIds => delta.ids.clear(),
@@ -78,10 +85,10 @@ impl CheckpointStore for BrokenStore {
                 delta.owner_epoch = self.owners;
             }
             Fault::MixesPartitions => delta.partition = 0,
-            Fault::SwallowsErrors => {}
+            Fault::SwallowsErrors | Fault::Remembers => {}
         }
         match self.inner.commit(delta).await {
-            Err(_) if self.fault == Fault::SwallowsErrors => Ok(()),
+            Err(_) if self.fault == Fault::SwallowsErrors => Ok(Committed::Kept),
             outcome => outcome,
         }
     }

@@ -27,6 +27,7 @@ pub(super) enum Fault {
     MixesPartitions,
     ForgetsCommits,
     SharesTheGroup,
+    IgnoresSeeks,
     IgnoresPauses,
     /// Begins anew where a position is not there.
     ResetsSilently,
@@ -43,7 +44,8 @@ pub(super) const FAULTS: &[(&str, Fault)] = &[
     ("keys_headers_and_bytes_are_kept", Fault::ForgetsHeaders),
     ("topics_and_partitions_are_apart", Fault::MixesPartitions),
     ("a_group_goes_on_from_what_it_committed", Fault::ForgetsCommits),
-    ("a_group_has_one_holder", Fault::SharesTheGroup),
+    ("a_partition_has_one_holder_in_its_group", Fault::SharesTheGroup),
+    ("a_member_reads_from_where_it_seeks", Fault::IgnoresSeeks),
     ("a_paused_partition_is_silent_until_it_is_resumed", Fault::IgnoresPauses),
     ("a_position_that_is_not_there_is_an_error_and_no_reset", Fault::ResetsSilently),
     ("records_of_250_kilobytes_are_kept", Fault::CutsLargeValues),
@@ -174,7 +176,9 @@ impl Consumer for BrokenConsumer {
     }
 
     fn seek(&mut self, topic: &str, partition: u32, offset: Offset) {
-        self.inner.seek(topic, partition, offset);
+        if self.fault != Fault::IgnoresSeeks {
+            self.inner.seek(topic, partition, offset);
+        }
     }
 
     fn set_paused(&mut self, topic: &str, partition: u32, paused: bool) {

@@ -1,0 +1,9 @@
+//! The table that Elasticsearch holds: `search.alerts`.
+
+mod dialect;
+mod matching;
+mod page;
+mod scan;
+mod store;
+
+pub(crate) use store::ElasticsearchAlerts;

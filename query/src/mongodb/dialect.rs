@@ -1,0 +1,223 @@
+//! From predicates to what MongoDB's `find` is asked.
+//!
+//! What must stay true: pure; a filter matches a document exactly where SQL says TRUE. SQL has three truth values and MongoDB two, so that a
+//! condition is written in two ways, by what makes it true and by what makes it false, and NOT exchanges them; a field that is missing
+//! or null makes a comparison neither. Values of other types are never compared, text is compared by its bytes. What is asked of
+//! partition and seq is left to the ranges of keys that `questions` puts beside the filter.
+
+use ::mongodb::bson::{Bson, Document, doc};
+
+use super::columns::Table;
+use crate::predicate::{Op, Predicate, Truth, Value};
+use crate::table::Support;
+
+/// Most values of one condition: a late one has as many.
+const MAX_VALUES: usize = 4_000;
+/// Deepest condition: MongoDB nests at most a hundred deep, and each of ours takes two.
+const MAX_DEPTH: usize = 20;
+/// Most members of one condition.
+const MAX_MEMBERS: usize = 200;
+/// Longest text that is searched for.
+const MAX_PATTERN: usize = 1_000;
+
+/// How well MongoDB answers a predicate.
+pub(super) fn support(table: &Table, predicate: &Predicate) -> Support {
+    let mut members = Vec::new();
+    unfold(predicate, &mut members);
+    let exact = members.len() <= MAX_MEMBERS && members.iter().all(|member| table.keys.cover(member) || can_be_asked(table, member, 0));
+    if exact { Support::Exact } else { Support::No }
+}
+
+fn can_be_asked(table: &Table, predicate: &Predicate, depth: usize) -> bool {
+    let field = |column: &usize| path(table, *column).is_some();
+    let plain = |value: &Value| !matches!(value, Value::Float(_));
+    match predicate {
+        Predicate::Compare { column, value, .. } => field(column) && plain(value),
+        Predicate::In { column, values } => field(column) && values.len() <= MAX_VALUES && values.iter().all(plain),
+        Predicate::Null { column } | Predicate::StartsWith { column, .. } => field(column),
+        Predicate::Contains { column, text } => field(column) && text.len() <= MAX_PATTERN && !text.contains('\0'),
+        Predicate::Flag { .. } | Predicate::Match { .. } => false,
+        Predicate::And(members) | Predicate::Or(members) => {
+            depth < MAX_DEPTH && members.len() <= MAX_MEMBERS && members.iter().all(|member| can_be_asked(table, member, depth + 1))
+        }
+        Predicate::Not(inner) | Predicate::Is { inner, .. } => depth < MAX_DEPTH && can_be_asked(table, inner, depth + 1),
+    }
+}
+
+/// The members of a conjunction, nested ones unfolded.
+fn unfold<'a>(predicate: &'a Predicate, out: &mut Vec<&'a Predicate>) {
+    match predicate {
+        Predicate::And(members) => members.iter().for_each(|member| unfold(member, out)),
+        other => out.push(other),
+    }
+}
+
+fn path(table: &Table, column: usize) -> Option<&'static str> {
+    table.sources.get(column).and_then(|source| source.path())
+}
+
+/// What is asked, taken apart.
+#[derive(Debug)]
+pub(super) struct Asked<'a> {
+    /// Conditions on the key.
+    pub(super) keyed: Vec<&'a Predicate>,
+    /// All else.
+    pub(super) filter: Document,
+    /// Whether it names the transactions, of which the index knows where they are.
+    pub(super) by_transaction: bool,
+}
+
+/// Takes conditions apart, all of which must hold. Nothing where MongoDB cannot be asked, which [`support`] has said before.
+pub(super) fn taken_apart<'a>(table: &Table, predicates: impl Iterator<Item = &'a Predicate>) -> Option<Asked<'a>> {
+    let mut members = Vec::new();
+    predicates.for_each(|predicate| unfold(predicate, &mut members));
+    let (mut keyed, mut filters, mut by_transaction) = (Vec::new(), Vec::new(), false);
+    for member in members {
+        if table.keys.cover(member) {
+            keyed.push(member);
+            continue;
+        }
+        if let Predicate::Compare { column, op: Op::Eq, .. } | Predicate::In { column, .. } = member {
+            by_transaction |= table.shape.is_unique(*column);
+        }
+        filters.push(holds(table, member)?);
+    }
+    Some(Asked { keyed, filter: all(filters), by_transaction })
+}
+
+/// What makes it true.
+fn holds(table: &Table, predicate: &Predicate) -> Option<Document> {
+    Some(match predicate {
+        Predicate::Compare { column, op, value } => compared(path(table, *column)?, *op, value),
+        Predicate::In { column, values } => one(path(table, *column)?, doc! { "$in": values.iter().map(bson).collect::<Vec<_>>() }),
+        Predicate::Null { column } => one(path(table, *column)?, doc! { "$eq": Bson::Null }),
+        Predicate::StartsWith { column, text } => match after_all_that_begin_with(text) {
+            Some(next) => one(path(table, *column)?, doc! { "$gte": text, "$lt": next }),
+            None => one(path(table, *column)?, doc! { "$gte": text }),
+        },
+        Predicate::Contains { column, text } => one(path(table, *column)?, doc! { "$regex": pattern(text) }),
+        Predicate::Flag { .. } | Predicate::Match { .. } => return None,
+        Predicate::And(members) => all(each(members, |member| holds(table, member))?),
+        Predicate::Or(members) => any(each(members, |member| holds(table, member))?),
+        Predicate::Not(inner) => fails(table, inner)?,
+        Predicate::Is { inner, truth: Truth::True } => holds(table, inner)?,
+        Predicate::Is { inner, truth: Truth::False } => fails(table, inner)?,
+        Predicate::Is { inner, truth: Truth::Unknown } => none_of(vec![holds(table, inner)?, fails(table, inner)?]),
+    })
+}
+
+/// What makes it false.
+fn fails(table: &Table, predicate: &Predicate) -> Option<Document> {
+    Some(match predicate {
+        Predicate::Compare { column, op, value } => compared(path(table, *column)?, opposite(*op), value),
+        Predicate::In { column, values } => one(path(table, *column)?, doc! { "$nin": values.iter().map(bson).chain([Bson::Null]).collect::<Vec<_>>() }),
+        Predicate::Null { column } => one(path(table, *column)?, doc! { "$ne": Bson::Null }),
+        Predicate::StartsWith { column, text } => {
+            let path = path(table, *column)?;
+            let after = after_all_that_begin_with(text).map(|next| one(path, doc! { "$gte": next }));
+            any(std::iter::once(one(path, doc! { "$lt": text })).chain(after).collect())
+        }
+        Predicate::Contains { column, text } => one(path(table, *column)?, doc! { "$not": { "$regex": pattern(text) }, "$ne": Bson::Null }),
+        Predicate::Flag { .. } | Predicate::Match { .. } => return None,
+        Predicate::And(members) => any(each(members, |member| fails(table, member))?),
+        Predicate::Or(members) => all(each(members, |member| fails(table, member))?),
+        Predicate::Not(inner) => holds(table, inner)?,
+        Predicate::Is { inner, truth: Truth::True } => none_of(vec![holds(table, inner)?]),
+        Predicate::Is { inner, truth: Truth::False } => none_of(vec![fails(table, inner)?]),
+        Predicate::Is { inner, truth: Truth::Unknown } => any(vec![holds(table, inner)?, fails(table, inner)?]),
+    })
+}
+
+fn each(members: &[Predicate], write: impl Fn(&Predicate) -> Option<Document>) -> Option<Vec<Document>> {
+    members.iter().map(write).collect()
+}
+
+fn one(path: &str, condition: Document) -> Document {
+    doc! { path: condition }
+}
+
+fn compared(path: &str, op: Op, value: &Value) -> Document {
+    let value = bson(value);
+    one(
+        path,
+        match op {
+            Op::Eq => doc! { "$eq": value },
+            // Without the null it would match what has no such field.
+            Op::NotEq => doc! { "$nin": [value, Bson::Null] },
+            Op::Lt => doc! { "$lt": value },
+            Op::LtEq => doc! { "$lte": value },
+            Op::Gt => doc! { "$gt": value },
+            Op::GtEq => doc! { "$gte": value },
+        },
+    )
+}
+
+fn opposite(op: Op) -> Op {
+    match op {
+        Op::Eq => Op::NotEq,
+        Op::NotEq => Op::Eq,
+        Op::Lt => Op::GtEq,
+        Op::LtEq => Op::Gt,
+        Op::Gt => Op::LtEq,
+        Op::GtEq => Op::Lt,
+    }
+}
+
+fn bson(value: &Value) -> Bson {
+    match value {
+        Value::Int(value) => Bson::Int64(*value),
+        Value::Float(value) => Bson::Double(*value),
+        Value::Text(text) => Bson::String(text.clone()),
+    }
+}
+
+/// What matches all of them.
+pub(super) fn all(mut filters: Vec<Document>) -> Document {
+    if filters.len() > 1 {
+        doc! { "$and": filters }
+    } else {
+        filters.pop().unwrap_or_default()
+    }
+}
+
+/// What matches one of them.
+pub(super) fn any(mut filters: Vec<Document>) -> Document {
+    if filters.len() > 1 {
+        doc! { "$or": filters }
+    } else {
+        filters.pop().unwrap_or_else(|| doc! { "_id": { "$in": [] } })
+    }
+}
+
+fn none_of(filters: Vec<Document>) -> Document {
+    doc! { "$nor": filters }
+}
+
+/// The least text that is greater than every text that begins with `text`, if there is one.
+fn after_all_that_begin_with(text: &str) -> Option<String> {
+    let mut next = text.to_owned();
+    while let Some(last) = next.pop() {
+        // The next character in the order of UTF-8, which is that of the code points; surrogates are none.
+        if let Some(following) = (u32::from(last) + 1..=u32::from(char::MAX)).find_map(char::from_u32) {
+            next.push(following);
+            return Some(next);
+        }
+    }
+    None
+}
+
+/// A regular expression that finds this text: letters and digits as they are, so that nothing else can mean something.
+fn pattern(text: &str) -> String {
+    text.chars().fold(String::with_capacity(text.len()), |mut pattern, c| {
+        if c.is_ascii_alphanumeric() || !c.is_ascii() {
+            pattern.push(c);
+        } else {
+            pattern.push_str(&format!("\\x{{{:02X}}}", u32::from(c)));
+        }
+        pattern
+    })
+}
+
+#[cfg(test)]
+#[path = "dialect_tests.rs"]
+mod tests;

@@ -1,0 +1,13 @@
+//! The metrics sink on InfluxDB: `dialect.rs` (records to points), `partition.rs` (what one partition has open), `sink.rs` and `request.rs`
+//! (the I/O), `positions.rs` (how far it has come), `pipeline.rs` (lag and latencies of the stages).
+
+pub mod dialect;
+mod partition;
+pub mod pipeline;
+pub mod positions;
+pub mod request;
+pub mod sink;
+
+pub use pipeline::Reporter;
+pub use positions::read_positions;
+pub use sink::MetricsStore;

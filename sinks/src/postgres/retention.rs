@@ -1,0 +1,68 @@
+//! Rows beyond retention, removed some at a time, so that no transaction is long and nobody waits behind it.
+//!
+//! What must stay true: a floor is published before the rows below it go; only the head of a partition goes, so that what is
+//! left is whole.
+
+use sqlx::Postgres;
+use sqlx::postgres::PgConnection;
+use wh_schemas::SeqPosition;
+use wh_stores::postgres::values::Instant;
+
+/// Most rows of one statement.
+const ROWS: i64 = 10_000;
+
+/// A table whose rows go, and how it is asked.
+struct Table {
+    /// The first row of a range of positions that is kept.
+    kept: &'static str,
+    /// Removes some from the head of a range of positions.
+    remove: &'static str,
+    /// Whether the positions' floor follows it.
+    has_floor: bool,
+}
+
+const TABLES: [Table; 2] = [
+    Table {
+        kept: "SELECT pos FROM transactions WHERE pos >= $1 AND pos < $2 AND processed_at >= $3 ORDER BY pos LIMIT 1",
+        remove: "DELETE FROM transactions WHERE pos >= $1 AND pos < coalesce((SELECT pos FROM transactions WHERE pos >= $1 AND pos < $2 ORDER BY pos OFFSET $3 LIMIT 1), $2)",
+        has_floor: true,
+    },
+    Table {
+        kept: "SELECT pos FROM risk_alerts WHERE pos >= $1 AND pos < $2 AND created_at >= $3 ORDER BY pos LIMIT 1",
+        remove: "DELETE FROM risk_alerts WHERE pos >= $1 AND pos < coalesce((SELECT pos FROM risk_alerts WHERE pos >= $1 AND pos < $2 ORDER BY pos OFFSET $3 LIMIT 1), $2)",
+        has_floor: false,
+    },
+];
+const REMOVE_METRICS: &str = "DELETE FROM system_metrics WHERE id IN (SELECT id FROM system_metrics WHERE timestamp < $1 LIMIT $2)";
+const RAISE_FLOOR: &str = "UPDATE positions SET floor_seq = greatest(floor_seq, $2) WHERE stream = 'scorer' AND partition = $1";
+
+/// Removes what was appended before `before`; gives the number of transactions and alerts removed.
+pub(super) async fn remove(connection: &mut PgConnection, before: i64) -> Result<u64, sqlx::Error> {
+    let mut removed = 0;
+    for position in super::positions::read(connection, "scorer").await? {
+        let first = SeqPosition { partition: position.partition, seq: 0 }.packed();
+        let behind = SeqPosition { partition: position.partition, seq: position.next_seq }.packed();
+        for table in &TABLES {
+            let kept = sqlx::query_scalar::<Postgres, i64>(table.kept).bind(first).bind(behind).bind(Instant(before)).fetch_optional(&mut *connection).await?;
+            let floor = kept.unwrap_or(behind);
+            if table.has_floor {
+                let seq = super::positions::int(SeqPosition::unpacked(floor).seq);
+                sqlx::query::<Postgres>(RAISE_FLOOR).bind(i64::from(position.partition)).bind(seq).execute(&mut *connection).await?;
+            }
+            removed += all(connection, table.remove, first, floor).await?;
+        }
+    }
+    while sqlx::query::<Postgres>(REMOVE_METRICS).bind(Instant(before)).bind(ROWS).execute(&mut *connection).await?.rows_affected() > 0 {}
+    Ok(removed)
+}
+
+async fn all(connection: &mut PgConnection, remove: &'static str, first: i64, floor: i64) -> Result<u64, sqlx::Error> {
+    let mut removed = 0;
+    loop {
+        let some = sqlx::query::<Postgres>(remove).bind(first).bind(floor).bind(ROWS).execute(&mut *connection).await?.rows_affected();
+        removed += some;
+        if some == 0 {
+            return Ok(removed);
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! Each server by itself: bad input told with what to do, and breaks in between that lose nothing.
+
+mod influxdb;
+mod mongodb;
+mod postgres;
+mod redis;
