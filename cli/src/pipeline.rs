@@ -108,7 +108,7 @@ impl Pipeline {
             gauges: BTreeMap::new(),
             tasks: JoinSet::new(),
             stop: CancellationToken::new(),
-            shared: !settings.places.log_is_embedded() && roles.len() < STAGES.len(),
+            shared: !settings.places.log_is_embedded(),
             _holders: holders,
         };
         for role in roles.iter().filter(|r| **r != RoleName::Http) {
@@ -221,14 +221,15 @@ impl Pipeline {
         for (role, gauges) in &self.gauges {
             let topic = input(*role);
             let mut lag = 0;
-            for partition in 0..self.log.partitions(topic).await? {
-                // Where the log is shared, other members' partitions are theirs to tell.
-                let reached = gauges.offset(topic, partition);
-                if reached.is_none() && self.shared {
-                    continue;
+            let partitions = self.log.partitions(topic).await?;
+            let reached: Vec<Option<u64>> = (0..partitions).map(|partition| gauges.offset(topic, partition)).collect();
+            // Where the log is shared, other members' partitions are theirs to tell; before the first assignment nothing is known yet.
+            let others = self.shared && reached.iter().any(Option::is_some);
+            for (partition, reached) in (0..partitions).zip(reached) {
+                if reached.is_some() || !others {
+                    let bounds = self.log.bounds(topic, partition).await?;
+                    lag += bounds.end.saturating_sub(reached.unwrap_or(bounds.start));
                 }
-                let end = self.log.bounds(topic, partition).await?.end;
-                lag += end.saturating_sub(reached.unwrap_or(0));
             }
             lags.push((*role, lag));
         }

@@ -8,6 +8,8 @@ use wh_schemas::Reaction;
 use crate::gauges::Gauges;
 
 const FIRST: Duration = Duration::from_millis(50);
+/// How long an attempt goes on after a stop.
+const LAST_TRY: Duration = Duration::from_secs(5);
 const LONGEST: Duration = Duration::from_secs(10);
 
 /// Waits between tries: doubling from 50 ms to 10 s, each shortened at random by up to half.
@@ -65,7 +67,12 @@ where
     let mut backoff = Backoff::default();
     let mut tries = 0_u32;
     loop {
-        match attempt().await {
+        // What was begun gets some seconds to end: a log that is away would hold up a stop for ever.
+        let outcome = tokio::select! {
+            outcome = attempt() => outcome,
+            () = async { stop.cancelled().await; tokio::time::sleep(LAST_TRY).await } => return Ok(None),
+        };
+        match outcome {
             Ok(value) => return Ok(Some(value)),
             Err(Reaction::Transient { message, retry_after }) => {
                 tries += 1;

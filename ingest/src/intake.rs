@@ -32,6 +32,14 @@ pub struct Counts {
     pub accepted: u64,
     /// Written to `dead-letters`.
     pub dead_letters: u64,
+    /// Offsets that hold no record: those before the topic's first, and the marks of a producer's transactions.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub gaps: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that serde asks for")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl Counts {
@@ -153,6 +161,8 @@ pub async fn run(log: Arc<dyn Log>, reading: Reading, build: String, gauges: Arc
                     break 'running;
                 }
                 let entry = counts.entry(partition).or_default();
+                let told = entry.accepted + entry.dead_letters + entry.gaps;
+                entry.gaps += next_offset.saturating_sub(told + taken);
                 entry.accepted += sorted.counts.accepted;
                 entry.dead_letters += sorted.counts.dead_letters;
                 uncommitted.insert(partition, next_offset);

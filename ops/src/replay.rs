@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use wh_eventlog::Reader;
+use wh_eventlog::{Bounds, Reader, Stored};
 use wh_schemas::Reaction;
 use wh_schemas::layout::METRICS_BLOCK;
 use wh_schemas::position::Seq;
@@ -59,37 +59,39 @@ pub async fn replay(log: &dyn Reader, store: &mut dyn Store, range: Range, progr
         // What the store has not reached yet comes by the stream itself.
         let visible = reached.iter().find(|p| p.partition == partition).map_or(0, |p| p.visible_seq);
         let from = range.from / block * block;
-        let to = range.to.unwrap_or(u64::MAX).div_ceil(block).saturating_mul(block).min(visible).min(bounds.end);
-        if from < bounds.start && to > from {
+        let to = range.to.unwrap_or(u64::MAX).div_ceil(block).saturating_mul(block).min(visible);
+        let first = first_seq(log, partition, bounds).await?;
+        if from < first && to > from {
             return Err(Reaction::fatal(format!(
-                "{RISK_SCORES} partition {partition} reaches back to seq {} only: ask for --from {} or later, or restore the store from a backup",
-                bounds.start, bounds.start
+                "{RISK_SCORES} partition {partition} reaches back to seq {first} only: ask for --from {first} or later, or restore the store from a backup"
             )));
         }
-        spans.push((partition, from, to));
+        spans.push((partition, from, to, bounds));
     }
-    let whole = spans.iter().map(|(_, from, to)| to.saturating_sub(*from)).sum();
-    for (partition, from, to) in spans {
+    let whole = spans.iter().map(|(_, from, to, _)| to.saturating_sub(*from)).sum();
+    for (partition, from, to, bounds) in spans {
+        // An offset is never below its record's seq: what a late scorer wrote again stands at a higher one.
+        let mut offset = from.clamp(bounds.start, bounds.end);
         let mut next = from;
         let mut waiting = Vec::new();
-        while next < to {
-            let records = log.read(RISK_SCORES, partition, next, READ_BYTES).await?;
+        while next < to && offset < bounds.end {
+            let records = log.read(RISK_SCORES, partition, offset, READ_BYTES).await?;
             let Some(last) = records.last() else { break };
-            next = last.offset + 1;
-            let within = |record: &wh_eventlog::Stored| serde_json::from_slice::<Numbered>(&record.value).is_ok_and(|n| n.seq >= from && n.seq < to);
-            waiting.extend(records.into_iter().filter(within));
-            if waiting.len() >= BATCH && block == 1 {
-                write(store, partition, std::mem::take(&mut waiting), &mut done).await?;
-                progress(done.records, whole);
-            } else if block > 1 {
-                // Everything before the block that is still being read.
-                let open = (next / block) * block;
-                let at = waiting.partition_point(|record| record.offset < open);
-                if at > 0 && next < to {
-                    let rest = waiting.split_off(at);
-                    write(store, partition, std::mem::replace(&mut waiting, rest), &mut done).await?;
-                    progress(done.records, whole);
+            offset = last.offset + 1;
+            for record in records {
+                let Ok(Numbered { seq }) = serde_json::from_slice::<Numbered>(&record.value) else { continue };
+                // A copy was taken with its first record.
+                if seq >= next && seq < to {
+                    next = seq + 1;
+                    waiting.push((seq, record));
                 }
+            }
+            if waiting.len() >= BATCH {
+                // Everything before the block that is still being read.
+                let open = next / block * block;
+                let rest = waiting.split_off(waiting.partition_point(|(seq, _)| *seq < open));
+                write(store, partition, std::mem::replace(&mut waiting, rest), &mut done).await?;
+                progress(done.records, whole);
             }
         }
         write(store, partition, waiting, &mut done).await?;
@@ -99,10 +101,20 @@ pub async fn replay(log: &dyn Reader, store: &mut dyn Store, range: Range, progr
     Ok(done)
 }
 
-async fn write(store: &mut dyn Store, partition: u32, records: Vec<wh_eventlog::Stored>, done: &mut Replayed) -> Result<(), Reaction> {
+/// The first `seq` that the log still has.
+async fn first_seq(log: &dyn Reader, partition: u32, bounds: Bounds) -> Result<Seq, Reaction> {
+    if bounds.start == 0 {
+        return Ok(0);
+    }
+    let first = log.read(RISK_SCORES, partition, bounds.start, 1).await?;
+    Ok(first.first().and_then(|record| serde_json::from_slice::<Numbered>(&record.value).ok()).map_or(bounds.start, |numbered| numbered.seq))
+}
+
+async fn write(store: &mut dyn Store, partition: u32, records: Vec<(Seq, Stored)>, done: &mut Replayed) -> Result<(), Reaction> {
     if records.is_empty() {
         return Ok(());
     }
+    let records: Vec<Stored> = records.into_iter().map(|(_, record)| record).collect();
     done.records += records.len() as u64;
     let batch = Batch { topic: RISK_SCORES.into(), partition, records: Arc::new(records), buried: BTreeSet::new() };
     done.written += store.replay(batch).await?;

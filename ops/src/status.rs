@@ -81,14 +81,19 @@ pub struct ScorerPartition {
 /// Where the log cannot be read.
 pub async fn status(log: &dyn Reader, scorer: &[ScorerPartition], sinks: &[(&str, Vec<StorePosition>)]) -> Result<Status, Reaction> {
     let sources = bounds(log, HOSPITAL_TRANSACTIONS).await?;
-    let (mut settled, mut accepted, mut dead) = (0, 0, 0);
+    let (mut settled, mut accepted, mut dead, mut gaps) = (0, 0, 0, 0);
     for (_, offset, note) in log.committed(intake::GROUP, HOSPITAL_TRANSACTIONS).await? {
         let counts = intake::Counts::parse(&note);
         settled += offset;
         accepted += counts.accepted;
         dead += counts.dead_letters;
+        gaps += counts.gaps;
     }
-    let intake = StageStatus { stage: intake::GROUP.to_owned(), input: sources.iter().map(|b| b.end).sum(), settled, parts: vec![("accepted", accepted), ("dead-lettered", dead)] };
+    let mut intake =
+        StageStatus { stage: intake::GROUP.to_owned(), input: sources.iter().map(|b| b.end).sum(), settled, parts: vec![("accepted", accepted), ("dead-lettered", dead)] };
+    if gaps > 0 {
+        intake.parts.push(("offsets without a record", gaps));
+    }
     let sum = |part: fn(&wh_scorer::partition::Counts) -> u64| scorer.iter().map(|p| part(&p.counts)).sum::<u64>();
     let scorer_status = StageStatus {
         stage: stage::GROUP.to_owned(),
@@ -96,10 +101,17 @@ pub async fn status(log: &dyn Reader, scorer: &[ScorerPartition], sinks: &[(&str
         settled: scorer.iter().map(|p| p.next_offset).sum(),
         parts: vec![("scored", sum(|c| c.scored)), ("duplicates", sum(|c| c.duplicates)), ("copies", sum(|c| c.copies)), ("dead-lettered", sum(|c| c.dead_letters))],
     };
-    let emitted: u64 = bounds(log, RISK_SCORES).await?.iter().map(|b| b.end).sum();
+    let emitted = bounds(log, RISK_SCORES).await?;
     let mut stages = vec![intake, scorer_status];
     for (name, positions) in sinks {
-        let mut line = StageStatus { stage: (*name).to_owned(), input: emitted, ..StageStatus::default() };
+        let mut line = StageStatus { stage: (*name).to_owned(), ..StageStatus::default() };
+        // By offsets, since a record that a late scorer wrote again has one of its own; what an open block covers is settled.
+        let mut waiting = 0;
+        for (partition, bounds) in (0..).zip(&emitted) {
+            let position = positions.iter().find(|p| p.partition == partition);
+            let (offset, open) = position.map_or((bounds.start, 0), |p| (p.next_offset, p.visible_seq.saturating_sub(p.next_seq)));
+            waiting += bounds.end.saturating_sub(offset).saturating_sub(open);
+        }
         let (mut stored, mut duplicates, mut dead_letters, mut discarded, mut open) = (0, 0, 0, 0, 0);
         for position in positions {
             line.settled += position.visible_seq;
@@ -113,6 +125,7 @@ pub async fn status(log: &dyn Reader, scorer: &[ScorerPartition], sinks: &[(&str
         if open > 0 {
             line.parts.push(("in open blocks", open));
         }
+        line.input = line.settled + waiting;
         stages.push(line);
     }
     Ok(Status { stages, alerts: count(log, RISK_ALERTS).await?, dead_letters: wh_eventlog::dead_letters::read_all(log).await?.len() as u64 })

@@ -24,7 +24,7 @@ pub const BASELINES: Layout = Layout { role: "baselines", version: 1, ddl: inclu
 /// What every store says of itself: `wardhouse_layout` and `positions`.
 pub const POSITIONS_DDL: &str = include_str!("../sqlite/positions.sql");
 /// Version of the search index's fields and analyser.
-pub const SEARCH_VERSION: i64 = 1;
+pub const SEARCH_VERSION: i64 = 2;
 
 /// How many seqs one block of the metrics store aggregates.
 pub const METRICS_BLOCK: u64 = 1_000;

@@ -27,6 +27,9 @@ pub const GROUP: &str = "scorer";
 /// Users' states that one record batch of a snapshot holds: some 4 MiB.
 const SNAPSHOT_PIECE: usize = 1_000;
 
+/// How long a partition whose checkpoint was lost is left alone before it is taken over anew.
+const LOST_WAIT: Duration = Duration::from_secs(2);
+
 /// How the stage runs.
 #[derive(Clone, Debug)]
 pub struct StageSettings {
@@ -369,7 +372,8 @@ impl Stage {
                 self.partitions.remove(&partition);
                 consumer.set_paused(ACCEPTED_TRANSACTIONS, partition, true);
                 self.unowned.insert(partition);
-                self.own_at = Instant::now();
+                // Not at once: a member that lost its partitions without knowing it yet is told so by its next poll.
+                self.own_at = Instant::now() + LOST_WAIT;
                 return Ok(());
             }
             Ok(Committed::Kept) => {

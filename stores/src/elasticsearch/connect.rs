@@ -12,7 +12,6 @@ pub use elasticsearch::http::Method;
 
 use elasticsearch::auth::{ClientCertificate, Credentials};
 use elasticsearch::cert::{Certificate, CertificateValidation};
-use elasticsearch::http::Url;
 use elasticsearch::http::headers::{ACCEPT_ENCODING, HeaderMap, HeaderValue};
 use elasticsearch::http::response::Response;
 use elasticsearch::http::transport::{BuildError, MultiNodeConnectionPool, Transport, TransportBuilder};
@@ -67,7 +66,7 @@ pub async fn connect(settings: &ElasticsearchSettings) -> Result<Client, Reactio
 /// # Errors
 /// As [`connect`].
 pub async fn open(settings: &ElasticsearchSettings) -> Result<Client, Failure> {
-    let transport = transport(settings, &settings.nodes)?;
+    let transport = transport(settings)?;
     let nodes = settings.nodes.len();
     let answer = match send(&transport, nodes, settings.connect_timeout, Method::Get, "/", &[], None).await {
         Ok(answer) => answer,
@@ -179,8 +178,8 @@ async fn read(answer: Response) -> Result<Vec<u8>, Failure> {
     if status.is_success() { Ok(body) } else { Err(errors::answered(status.as_u16(), retry_after.as_deref(), &body)) }
 }
 
-fn transport(settings: &ElasticsearchSettings, nodes: &[Url]) -> Result<Transport, Failure> {
-    let pool = MultiNodeConnectionPool::round_robin(nodes.to_vec(), None);
+fn transport(settings: &ElasticsearchSettings) -> Result<Transport, Failure> {
+    let pool = MultiNodeConnectionPool::round_robin(settings.nodes.clone(), None);
     let mut builder = TransportBuilder::new(pool).disable_proxy().request_body_compression(settings.compression);
     if !settings.compression {
         builder = builder.header(ACCEPT_ENCODING, HeaderValue::from_static("identity"));

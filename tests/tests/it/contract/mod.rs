@@ -96,6 +96,12 @@ suites! {
     the_metrics_on_influxdb_keep_the_contract_of_the_sinks: servers::influxdb::metrics(), sink_checks::CHECKS;
     #[cfg_attr(not(has_influxdb), ignore = "WARDHOUSE_TEST_INFLUXDB is not set")]
     the_metrics_on_influxdb_in_parts_keep_the_contract_of_the_sinks: servers::influxdb::metrics_in_parts(), sink_checks::CHECKS;
+    #[cfg_attr(not(has_elasticsearch), ignore = "WARDHOUSE_TEST_ELASTICSEARCH is not set")]
+    the_search_on_elasticsearch_keeps_the_contract_of_the_sinks: servers::elasticsearch::search(), sink_checks::CHECKS;
+    #[cfg_attr(not(has_elasticsearch), ignore = "WARDHOUSE_TEST_ELASTICSEARCH is not set")]
+    the_search_on_elasticsearch_in_parts_keeps_the_contract_of_the_sinks: servers::elasticsearch::search_in_parts(), sink_checks::CHECKS;
+    #[cfg_attr(not(has_kafka), ignore = "WARDHOUSE_TEST_KAFKA is not set")]
+    the_log_on_kafka_keeps_its_contract: servers::kafka::log(), log::CHECKS;
     #[cfg_attr(not(has_redis), ignore = "WARDHOUSE_TEST_REDIS is not set")]
     the_baselines_on_redis_keep_their_contract: servers::redis::baselines(), baselines::CHECKS;
     #[cfg_attr(not(has_redis), ignore = "WARDHOUSE_TEST_REDIS is not set")]

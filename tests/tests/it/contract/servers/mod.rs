@@ -4,7 +4,9 @@
 //! them). A test that needs one that is not named is ignored with that reason (see `build.rs`). Each place has its own database, bucket,
 //! topics, keys or indexes; their names begin with this process's prefix.
 
+pub(crate) mod elasticsearch;
 pub(crate) mod influxdb;
+pub(crate) mod kafka;
 pub(crate) mod mongodb;
 pub(crate) mod postgres;
 pub(crate) mod redis;
