@@ -22,6 +22,8 @@ use crate::{build, stores};
 /// The stages that move data, in the order of the data's way.
 pub(crate) const STAGES: [RoleName; 6] = [RoleName::Intake, RoleName::Scorer, RoleName::Ledger, RoleName::Documents, RoleName::Metrics, RoleName::Search];
 
+/// How long an audit event may take.
+const AUDIT_PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
 /// How long stages may drain when they are stopped: fifty looks of 100 ms.
 const DRAIN_LOOKS: u32 = 50;
 const DRAIN_LOOK: std::time::Duration = std::time::Duration::from_millis(100);
@@ -242,7 +244,15 @@ impl Pipeline {
     /// Where the log cannot be read.
     pub(crate) async fn is_idle(&self) -> Result<bool, Reaction> {
         // In the order of the data's way: what an earlier stage has settled is in the input of the next.
-        Ok(self.lags().await?.iter().all(|(_, lag)| *lag == 0) && self.lags().await?.iter().all(|(_, lag)| *lag == 0))
+        for _ in 0..2 {
+            match self.lags().await {
+                Ok(lags) if lags.iter().all(|(_, lag)| *lag == 0) => {}
+                // A log that is away for a while may hold anything.
+                Ok(_) | Err(Reaction::Transient { .. }) => return Ok(false),
+                Err(other) => return Err(other),
+            }
+        }
+        Ok(true)
     }
 }
 
@@ -261,7 +271,13 @@ pub(crate) async fn audit(log: &dyn Log, event_type: &str, source: &str, severit
         data: data.as_object().cloned().unwrap_or_default(),
         timestamp: now,
     };
-    emit(log, vec![event]).await
+    // An audit event must not hold up a start or a stop for as long as the log is away.
+    match tokio::time::timeout(AUDIT_PATIENCE, emit(log, vec![event])).await {
+        Ok(Err(Reaction::Transient { message, .. })) => tracing::warn!("the audit event {event_type} is not written: {message}"),
+        Ok(outcome) => return outcome,
+        Err(_) => tracing::warn!("the audit event {event_type} is not written yet: the log does not answer"),
+    }
+    Ok(())
 }
 
 /// Writes system events.

@@ -249,6 +249,8 @@ pub(crate) struct Settings {
     pub(crate) operations: Option<SocketAddr>,
     pub(crate) sql_memory_bytes: usize,
     pub(crate) generator: Generator,
+    /// The file that was named, if any.
+    pub(crate) file: Option<PathBuf>,
     raw: Raw,
 }
 
@@ -276,7 +278,7 @@ pub(crate) fn load(file: Option<&Path>, data: Option<&Path>) -> Result<Settings,
     }
     figment = figment.merge(Env::prefixed("WARDHOUSE_").filter(|key| key.as_str().contains("__")).split("__"));
     let raw: Raw = figment.extract().map_err(|errors| errors.into_iter().map(|e| sentence(&e)).collect::<Vec<_>>())?;
-    Settings::try_new(raw, data)
+    Settings::try_new(raw, data).map(|settings| Settings { file: file.map(Path::to_owned), ..settings })
 }
 
 fn sentence(error: &figment::Error) -> String {
@@ -364,6 +366,7 @@ impl Settings {
                 history,
                 history_days: u32::try_from(history_days).unwrap_or(30),
             },
+            file: None,
             raw,
         })
     }

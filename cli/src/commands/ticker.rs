@@ -29,6 +29,9 @@ pub(crate) struct Ticker {
     metrics_at: Instant,
 }
 
+/// How long the log is waited for within one look.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
+
 impl Ticker {
     /// Alerts that the log holds already are not printed.
     pub(crate) async fn new(pipeline: &Pipeline, operations: Arc<Operations>) -> Result<Ticker, Reaction> {
@@ -56,8 +59,19 @@ impl Ticker {
         Ok(())
     }
 
-    /// One second's look: the line, and new alerts.
+    /// One second's look: the line, and new alerts. A log that is away for a while is told, and looked at again.
     pub(crate) async fn tick(&mut self, pipeline: &Pipeline, print_alerts: bool) -> Result<(), Reaction> {
+        let away = match tokio::time::timeout(PATIENCE, self.look(pipeline, print_alerts)).await {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(Reaction::Transient { message, .. })) => message,
+            Ok(Err(other)) => return Err(other),
+            Err(_) => "the log does not answer".to_owned(),
+        };
+        self.say(&format!("waiting: {away}"));
+        Ok(())
+    }
+
+    async fn look(&mut self, pipeline: &Pipeline, print_alerts: bool) -> Result<(), Reaction> {
         let lags = pipeline.lags().await?;
         for (role, lag) in &lags {
             if let Some(gauge) = self.operations.lags.get(role) {

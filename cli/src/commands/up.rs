@@ -230,7 +230,10 @@ async fn answer(settings: &Settings, started: Instant, sql_runtime: &tokio::runt
     let options = sql::RunOptions { format: sql::Format::Table, output: None, timing: true };
     let asked = sql_runtime.spawn(async move { sql::run_once(&engine, question::FIVE_STORES, &options).await });
     asked.await.map_err(|e| e.to_string())??;
-    let data = if settings.data == std::path::Path::new(crate::settings::DEFAULT_DATA) { String::new() } else { format!(" --data {}", settings.data.display()) };
+    let mut data = settings.file.as_ref().map(|file| format!(" --config {}", file.display())).unwrap_or_default();
+    if settings.data != std::path::Path::new(crate::settings::DEFAULT_DATA) {
+        data.push_str(&format!(" --data {}", settings.data.display()));
+    }
     anstream::println!("\n(answered {:.1} s after the start)\n\nTry next, in another terminal:", started.elapsed().as_secs_f64());
     let wardhouse = invocation();
     anstream::println!("  {wardhouse} sql{data}                        a shell: \\d lists the tables of all stores");

@@ -295,10 +295,13 @@ fn judged(cluster: &Cluster, looked: Looked, done: Vec<String>) -> Result<Ensure
     Ok((done, looked.limits))
 }
 
+/// Name, partitions and settings of a topic.
+type Plan = (String, i32, Vec<(&'static str, String)>);
+
 async fn make(cluster: &Cluster, admin: &AdminClient<ClientEvents>, missing: &[TopicSpec], partitions: u32) -> Result<Vec<String>, Reaction> {
     let settings = &cluster.settings;
     let copies = copies(settings, cluster.brokers.len());
-    let plans: Vec<(String, i32, Vec<(&'static str, String)>)> =
+    let plans: Vec<Plan> =
         missing.iter().map(|spec| (settings.named(spec.name), i32::try_from(wanted(spec, partitions)).unwrap_or(i32::MAX), config(spec, settings, copies))).collect();
     let topics: Vec<NewTopic<'_>> = plans
         .iter()

@@ -320,7 +320,7 @@ async fn conflicting(connection: &mut PgConnection, rows: &[Row<'_>], missing: &
         hashes.insert(row.try_get::<String, _>(0)?, row.try_get::<String, _>(1)?);
     }
     let is_copy = |row: &Row<'_>| hashes.get(&*row.id()).is_some_and(|hash| *hash == row.hash());
-    Ok(suspects.into_iter().find(|row| !is_copy(*row)).map(Row::conflict))
+    Ok(suspects.into_iter().find(|row| !is_copy(row)).map(Row::conflict))
 }
 
 /// Which of these positions are taken.

@@ -293,7 +293,8 @@ mod tests {
             compare(&settings(), "x-alerts-2026.11", found, &wanted).map_err(|failure| failure.message)
         };
         assert_eq!(told(|_| {}), Ok(()));
-        let changes: [(fn(&mut Value), &str); 6] = [
+        type Change = fn(&mut Value);
+        let changes: [(Change, &str); 6] = [
             (|found| found["mappings"]["_meta"]["wardhouse"]["layout"] = 99.into(), "newer Wardhouse (layout 99"),
             (|found| found["mappings"]["_meta"]["wardhouse"]["layout"] = 0.into(), "older Wardhouse"),
             (|found| found["mappings"]["_meta"]["wardhouse"]["rollover"] = "day".into(), "hold a day each"),

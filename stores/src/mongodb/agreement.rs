@@ -28,10 +28,14 @@ pub(super) fn agree<T: Clone + PartialEq>(setting: &str, option: &str, ours: &T,
 }
 
 /// Who we are: the user goes into the client's options, the password stays apart.
-pub(super) fn credentials(connection: &mut ConnectionString, raw: &RawMongodb, faults: &mut Faults) -> Secret {
+pub(super) fn credentials(connection: &mut ConnectionString, source_in_url: Option<&str>, raw: &RawMongodb, faults: &mut Faults) -> Secret {
     let section = faults.take(Secret::try_new("mongodb.password", raw.password.as_ref(), raw.password_file.as_deref()));
     let mut credential = connection.credential.take().unwrap_or_default();
     let in_url = credential.password.take();
+    // The driver's parser drops it where the URL names no user.
+    if credential.source.is_none() {
+        credential.source = source_in_url.map(str::to_owned);
+    }
     if let Some(user) = &raw.user {
         agree("mongodb.user", "the user", user, &mut credential.username, faults);
     }

@@ -111,7 +111,7 @@ async fn time(connected: &Connected) -> Finding {
 async fn kept(connected: &Connected, settings: &MongodbSettings) -> Vec<Finding> {
     let layout = match layout::version(connected).await {
         Ok(None) => {
-            return vec![Finding::fault(
+            return vec![Finding::warning(
                 "layout",
                 format!("the database {} holds no documents of Wardhouse yet", settings.database()),
                 "run `wardhouse migrate`, or start a sink that may make the layout",

@@ -67,7 +67,7 @@ impl<'a> Reader<'a> {
         loop {
             self.next()?;
             let name = self.string()?;
-            if name.contains('\0') || !names.is_new(&name) {
+            if name.contains('\0') || !names.is_new(name.clone()) {
                 return None;
             }
             self.take(":")?;
@@ -223,10 +223,10 @@ struct Names<'a> {
 
 impl<'a> Names<'a> {
     /// `false` where the name was seen before, and where there are too many to tell.
-    fn is_new(&mut self, name: &Cow<'a, str>) -> bool {
-        self.unordered |= self.seen.last().is_some_and(|last| last >= name);
-        let new = !self.unordered || (self.seen.len() <= MAX_COMPARED && !self.seen.contains(name));
-        self.seen.push(name.clone());
+    fn is_new(&mut self, name: Cow<'a, str>) -> bool {
+        self.unordered |= self.seen.last().is_some_and(|last| *last >= name);
+        let new = !self.unordered || (self.seen.len() <= MAX_COMPARED && !self.seen.contains(&name));
+        self.seen.push(name);
         new
     }
 }

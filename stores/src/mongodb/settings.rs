@@ -124,7 +124,7 @@ impl MongodbSettings {
         if understood && (database.is_empty() || database.len() > 63 || RESERVED.contains(&database.as_str())) {
             faults.add(format!("stores.documents = {url:?}: expected the name of a database behind the host, e.g. mongodb://host/wardhouse, found {database:?}"));
         }
-        let password = agreement::credentials(&mut connection, raw, &mut faults);
+        let password = agreement::credentials(&mut connection, url.query("authSource"), raw, &mut faults);
         agreement::encryption(&mut connection, raw, &mut faults);
         if let Some(name) = &raw.replica_set {
             agree("mongodb.replica_set", "replicaSet", name, &mut connection.replica_set, &mut faults);

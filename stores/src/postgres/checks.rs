@@ -38,6 +38,10 @@ async fn look(settings: &PostgresSettings, findings: &mut Vec<Finding>) -> Resul
     server(settings, &mut connection, findings).await.map_err(told)?;
     clocks(&mut connection, findings).await.map_err(told)?;
     durability(&mut connection, findings).await.map_err(told)?;
+    if layout::version(&mut connection).await.map_err(told)?.is_none() {
+        findings.push(Finding::warning("layout", "there is none yet", "run `wardhouse migrate`, or let the first start make it with a user who may"));
+        return Ok(());
+    }
     match layout::check(&mut connection, &place).await {
         Ok(()) => {
             findings.push(Finding::fine("layout", format!("version {}", layout::VERSION)));
