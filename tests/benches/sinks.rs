@@ -127,8 +127,8 @@ struct Contest {
 impl Contest {
     /// `beside` are ways that are measured and compared with nothing.
     fn new(name: &'static str, unit: &'static str, compared: &[&'static str], beside: &[&'static str]) -> Contest {
-        let way = |name: &&'static str, compared: bool| Way { name, compared, rounds: Vec::new() };
-        let ways = compared.iter().map(|name| way(name, true)).chain(beside.iter().map(|name| way(name, false))).collect();
+        let way = |name: &'static str, compared: bool| Way { name, compared, rounds: Vec::new() };
+        let ways = compared.iter().copied().map(|name| way(name, true)).chain(beside.iter().copied().map(|name| way(name, false))).collect();
         Contest { name, unit, ways, notes: Vec::new() }
     }
 

@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use rdkafka::consumer::Consumer as _;
 use rdkafka::error::KafkaResult;
 use rdkafka::{Offset as Place, TopicPartitionList};
+use tokio::time::Instant;
 use wh_schemas::Reaction;
 use wh_stores::kafka::KafkaSettings;
 
@@ -22,6 +23,10 @@ use crate::{Bounds, Offset, Reader, Stored};
 const END_WAIT: &str = "20";
 /// Records that a read may fetch ahead, in KiB.
 const AHEAD_KIB: &str = "8192";
+
+/// How long a partition may be without a leader before a caller is told.
+const LED_WITHIN: Duration = Duration::from_secs(2);
+const LED_LOOK: Duration = Duration::from_millis(50);
 
 /// The reading half of a log on Kafka.
 pub struct KafkaReader {
@@ -128,7 +133,16 @@ impl Reader for KafkaReader {
     async fn bounds(&self, topic: &str, partition: u32) -> Result<Bounds, Reaction> {
         let number = self.cluster.partition(topic, partition).await?;
         let (full, timeout) = (self.cluster.settings.named(topic), self.cluster.settings.request_timeout);
-        let (start, end) = self.cluster.ask(&format!("the bounds of {topic} partition {partition}"), move |client| client.fetch_watermarks(&full, number, timeout)).await?;
+        // A partition that is new or has just moved is led by nobody for a moment: not worth a word to the caller.
+        let deadline = Instant::now() + LED_WITHIN;
+        let (start, end) = loop {
+            let full = full.clone();
+            let asked = self.cluster.ask(&format!("the bounds of {topic} partition {partition}"), move |client| client.fetch_watermarks(&full, number, timeout)).await;
+            match asked {
+                Err(Reaction::Transient { .. }) if Instant::now() < deadline => tokio::time::sleep(LED_LOOK).await,
+                outcome => break outcome?,
+            }
+        };
         Ok(Bounds { start: u64::try_from(start).unwrap_or(0), end: u64::try_from(end).unwrap_or(0) })
     }
 

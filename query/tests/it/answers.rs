@@ -107,7 +107,7 @@ async fn the_system_tells_of_itself() {
     );
     let rows = fixture.rows("SELECT role, kind, reachable, layout_version FROM system.stores ORDER BY role").await;
     assert_eq!(rows.len(), 6);
-    assert!(rows.iter().all(|row| row[2] == "true" && row[3] == "1"), "{rows:?}");
+    assert!(rows.iter().all(|row| row[2] == "true" && row[3] == (if row[0] == "search" { "2" } else { "1" })), "{rows:?}");
     let listed = fixture.column("SELECT table_name FROM information_schema.tables WHERE table_schema = 'ledger' ORDER BY 1").await;
     assert_eq!(listed.len(), 10);
     assert!(!fixture.rows("SHOW TABLES").await.is_empty());

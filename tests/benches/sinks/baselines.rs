@@ -8,7 +8,7 @@ use wh_scorer::state::{CheckpointStore, Committed, Delta};
 use wh_stores::redis::{Keys, RawRedis, RedisSettings, connect};
 use wh_stores::{Durability, ServerUrl};
 
-use crate::records::Corpus;
+use crate::records::{Checkpointed, Corpus};
 use crate::{Contest, Measured, Meter, own_name};
 
 const SERVER: &str = "redis";
@@ -42,7 +42,7 @@ async fn sink(settings: &RedisSettings, corpus: &Corpus, users: usize) -> Measur
     let mut store = RedisCheckpoints::open(settings).await.unwrap();
     let (owner_epoch, found) = store.take_over(0).await.unwrap();
     assert!(found.is_none(), "nothing was there");
-    let delta = |at: &crate::records::Checkpointed| Delta {
+    let delta = |at: &Checkpointed| Delta {
         partition: 0,
         owner_epoch,
         position: at.position.clone(),
@@ -61,7 +61,7 @@ async fn sink(settings: &RedisSettings, corpus: &Corpus, users: usize) -> Measur
 
 fn pipelines(settings: &RedisSettings, corpus: &Corpus) -> Vec<Pipeline> {
     let prefix = Keys::new(settings).user_prefix(0);
-    let pipeline = |at: &crate::records::Checkpointed| {
+    let pipeline = |at: &Checkpointed| {
         let mut sets = pipe();
         for (user, state) in &at.users {
             sets.cmd("HSET").arg(format!("{prefix}{user}"));

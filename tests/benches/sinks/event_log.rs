@@ -48,7 +48,8 @@ impl Tools {
 
     /// What a tool prints.
     fn run(&self, class: &str, arguments: &[&str]) -> String {
-        let output = Command::new(&self.java).args(["-Xmx512m", "-cp", &format!("{}/*", self.libs), class]).args(arguments).output().unwrap();
+        let class_path = format!("{}/*", self.libs);
+        let output = Command::new(&self.java).args(["-Xmx512m", "-cp", class_path.as_str(), class]).args(arguments).output().unwrap();
         let told = String::from_utf8_lossy(&output.stdout).into_owned();
         if !output.status.success() {
             eprintln!("kafka: {class}: {told}{}", String::from_utf8_lossy(&output.stderr));
@@ -67,7 +68,7 @@ impl Tools {
             format!("batch.size={}", settings.batch_bytes),
         ];
         let records = records.to_string();
-        let mut arguments = vec!["--topic", topic, "--num-records", &records, "--throughput", "-1", "--payload-file", payloads, "--producer-props"];
+        let mut arguments = vec!["--topic", topic, "--num-records", records.as_str(), "--throughput", "-1", "--payload-file", payloads, "--producer-props"];
         arguments.extend(properties.iter().map(String::as_str));
         let told = self.run("org.apache.kafka.tools.ProducerPerformance", &arguments);
         // 100000 records sent, 89123.4 records/sec (40.31 MB/sec), …: the last such line is of all of them.
@@ -78,7 +79,8 @@ impl Tools {
     /// Records a second, without the time that joining the group took.
     fn consume(&self, topic: &str, records: usize, group: &str) -> f64 {
         let records = records.to_string();
-        let arguments = ["--bootstrap-server", &self.brokers, "--topic", topic, "--messages", &records, "--group", group, "--timeout", "60000", "--hide-header"];
+        let brokers = self.brokers.as_str();
+        let arguments = ["--bootstrap-server", brokers, "--topic", topic, "--messages", records.as_str(), "--group", group, "--timeout", "60000", "--hide-header"];
         let told = self.run("org.apache.kafka.tools.ConsumerPerformance", &arguments);
         // start, end, MB, MB/s, records, records/s, ms of rebalance, ms of fetching, MB/s of fetching, records/s of fetching
         let line = told.lines().rfind(|line| line.split(',').count() == 10).unwrap_or_else(|| panic!("the consuming tool says no rate: {told}"));
@@ -87,12 +89,13 @@ impl Tools {
 
     /// Removes groups, and topics whose names begin so.
     fn remove(&self, groups: &[String], prefix: &str) {
-        let mut arguments = vec!["--bootstrap-server", &self.brokers, "--delete"];
+        let (brokers, topics) = (self.brokers.as_str(), format!("{prefix}-.*"));
+        let mut arguments = vec!["--bootstrap-server", brokers, "--delete"];
         for group in groups {
-            arguments.extend(["--group", group]);
+            arguments.extend(["--group", group.as_str()]);
         }
         self.run("org.apache.kafka.tools.consumer.group.ConsumerGroupCommand", &arguments);
-        self.run("org.apache.kafka.tools.TopicCommand", &["--bootstrap-server", &self.brokers, "--delete", "--topic", &format!("{prefix}-.*")]);
+        self.run("org.apache.kafka.tools.TopicCommand", &["--bootstrap-server", brokers, "--delete", "--topic", topics.as_str()]);
     }
 }
 
@@ -187,6 +190,7 @@ pub(crate) async fn contests(url: &str, corpus: &Corpus, rounds: usize) -> Vec<C
     }
     drop(log);
     tools.remove(&groups, settings.namespace.as_deref().unwrap());
-    producing.notes.push(format!("kafka: {} of compression {}, {PARTITIONS} partitions; the producing tool sends {raw_records} records", corpus.rows, settings.compression.as_str()));
+    let (rows, compression) = (corpus.rows, settings.compression.as_str());
+    producing.notes.push(format!("kafka: {rows} records ({raw_records} of the producing tool), {PARTITIONS} partitions, {compression}"));
     vec![producing, consuming]
 }

@@ -238,6 +238,7 @@ pub(crate) async fn contest(url: &str, corpus: &Corpus, rounds: usize) -> Contes
         }
     }
     let alerts = parts.iter().filter(|part| part.alerts.is_some()).count();
-    contest.notes.push(format!("postgres: of {} batches {alerts} have alerts; the raw ways write these by COPY in the same transaction, and neither profiles nor positions", parts.len()));
+    let note = format!("postgres: of {} batches {alerts} have alerts; both raw ways write these by COPY in the same transaction, and neither profiles nor positions", parts.len());
+    contest.notes.push(note);
     contest
 }

@@ -92,7 +92,7 @@ async fn raw(settings: &InfluxdbSettings, lines: &Lines, compressed: bool) -> Me
 pub(crate) async fn contest(url: &str, corpus: &Corpus, rounds: usize) -> Contest {
     let mut contest = Contest::new(SERVER, "points", &["sink", "raw: POST, plain", "raw: POST, gzip"], &[]);
     let lines = points(corpus);
-    // The server's first shard of these times, and its caches.
+    // Nobody is the first whom the server serves.
     let first = own_bucket(url);
     sink(&first, corpus, lines.len()).await;
     drop_bucket(&first).await;

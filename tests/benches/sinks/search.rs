@@ -44,7 +44,7 @@ async fn sink(settings: &ElasticsearchSettings, corpus: &Corpus, alerting: bool)
     measured
 }
 
-/// A document and its id.
+/// A document as `_bulk` takes it.
 struct Document {
     /// The line before it.
     action: Vec<u8>,
@@ -52,7 +52,7 @@ struct Document {
     source: Vec<u8>,
 }
 
-/// What the sink wrote, read back, and the period of its index.
+/// What the sink wrote, read back.
 async fn written(settings: &ElasticsearchSettings) -> Vec<Document> {
     let client = connect(settings).await.unwrap();
     let (path, mut documents, mut after) = (format!("{}/_search", settings.alerts()), Vec::new(), None::<Value>);
@@ -94,7 +94,7 @@ async fn raw(settings: &ElasticsearchSettings, documents: &[Document], corpus: &
     layout::ensure(&client, settings).await.unwrap();
     let index = settings.index_of(corpus.alerting[0][0].append_time);
     layout::ensure_index(&client, settings, &index).await.unwrap();
-    // With several requests at a time, at least as many as there are.
+    // At least as many requests as are to be under way at a time.
     let bytes: usize = documents.iter().map(|document| document.action.len() + document.source.len() + 2).sum();
     let bodies = bodies(documents, settings.bulk_bytes.min(bytes.div_ceil(at_once) + 1));
     let (bulk, refresh) = (format!("{index}/_bulk"), format!("{index}/_refresh"));

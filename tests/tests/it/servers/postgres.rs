@@ -267,7 +267,7 @@ async fn a_look_at_the_server_finds_what_there_is() {
     let bench = Bench::new().await;
     let subjects = |findings: &[wh_stores::Finding]| findings.iter().map(|finding| (finding.subject, finding.level)).collect::<Vec<_>>();
     let before = examine(&bench.settings).await;
-    assert!(before.iter().any(|finding| finding.subject == "layout" && finding.level == Level::Fault && finding.found.contains("wardhouse migrate")), "{before:?}");
+    assert!(before.iter().any(|finding| finding.subject == "layout" && finding.level == Level::Warning && finding.remedy.contains("wardhouse migrate")), "{before:?}");
     drop(bench.open().await);
     let findings = examine(&bench.settings).await;
     for subject in ["version", "tls", "clock", "durability", "layout", "rights"] {
