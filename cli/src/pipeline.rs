@@ -12,8 +12,11 @@ use wh_schemas::event::SystemEvent;
 use wh_schemas::topics::{ACCEPTED_TRANSACTIONS, HOSPITAL_TRANSACTIONS, RISK_SCORES, SYSTEM_EVENTS};
 use wh_schemas::{Reaction, ids};
 use wh_sinks::delivery::runner::{self, RunnerSettings};
+use wh_sinks::influxdb::Reporter;
 use wh_stores::clock;
 use wh_stores::holder::Holder;
+use wh_stores::influxdb::InfluxdbSettings;
+use wh_stores::places::MetricsPlace;
 
 use crate::args::{RoleName, StoreName};
 use crate::settings::Settings;
@@ -22,6 +25,8 @@ use crate::{build, stores};
 /// The stages that move data, in the order of the data's way.
 pub(crate) const STAGES: [RoleName; 6] = [RoleName::Intake, RoleName::Scorer, RoleName::Ledger, RoleName::Documents, RoleName::Metrics, RoleName::Search];
 
+/// How often stages tell InfluxDB of themselves.
+const REPORT_EVERY: std::time::Duration = std::time::Duration::from_secs(10);
 /// How long an audit event may take.
 const AUDIT_PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
 /// How long stages may drain when they are stopped: fifty looks of 100 ms.
@@ -172,6 +177,13 @@ impl Pipeline {
                 }
             }
         });
+        if let MetricsPlace::Influxdb(influxdb) = &settings.places.metrics {
+            let run = report(pipeline.log.clone(), pipeline.gauges.clone(), pipeline.shared, influxdb.clone(), pipeline.stop.clone());
+            pipeline.tasks.spawn(async move {
+                run.await;
+                ("report", Ok(()))
+            });
+        }
         Ok(pipeline)
     }
 
@@ -219,23 +231,7 @@ impl Pipeline {
     /// # Errors
     /// Where the log cannot be read.
     pub(crate) async fn lags(&self) -> Result<Vec<(RoleName, u64)>, Reaction> {
-        let mut lags = Vec::new();
-        for (role, gauges) in &self.gauges {
-            let topic = input(*role);
-            let mut lag = 0;
-            let partitions = self.log.partitions(topic).await?;
-            let reached: Vec<Option<u64>> = (0..partitions).map(|partition| gauges.offset(topic, partition)).collect();
-            // Where the log is shared, other members' partitions are theirs to tell; before the first assignment nothing is known yet.
-            let others = self.shared && reached.iter().any(Option::is_some);
-            for (partition, reached) in (0..partitions).zip(reached) {
-                if reached.is_some() || !others {
-                    let bounds = self.log.bounds(topic, partition).await?;
-                    lag += bounds.end.saturating_sub(reached.unwrap_or(bounds.start));
-                }
-            }
-            lags.push((*role, lag));
-        }
-        Ok(lags)
+        lags(&*self.log, &self.gauges, self.shared).await
     }
 
     /// Whether everything that the log held when this was called is settled and visible in every store.
@@ -253,6 +249,53 @@ impl Pipeline {
             }
         }
         Ok(true)
+    }
+}
+
+/// Records that each stage of this process still has before it, by its own word.
+async fn lags(log: &dyn Log, gauges: &BTreeMap<RoleName, Arc<Gauges>>, shared: bool) -> Result<Vec<(RoleName, u64)>, Reaction> {
+    let mut lags = Vec::new();
+    for (role, gauges) in gauges {
+        let topic = input(*role);
+        let mut lag = 0;
+        let partitions = log.partitions(topic).await?;
+        let reached: Vec<Option<u64>> = (0..partitions).map(|partition| gauges.offset(topic, partition)).collect();
+        // Where the log is shared, other members' partitions are theirs to tell; before the first assignment nothing is known yet.
+        let others = shared && reached.iter().any(Option::is_some);
+        for (partition, reached) in (0..partitions).zip(reached) {
+            if reached.is_some() || !others {
+                let bounds = log.bounds(topic, partition).await?;
+                lag += bounds.end.saturating_sub(reached.unwrap_or(bounds.start));
+            }
+        }
+        lags.push((*role, lag));
+    }
+    Ok(lags)
+}
+
+/// Writes what the stages tell of themselves into InfluxDB, beside the metrics, until stopped.
+async fn report(log: Arc<dyn Log>, gauges: BTreeMap<RoleName, Arc<Gauges>>, shared: bool, influxdb: InfluxdbSettings, stop: CancellationToken) {
+    let mut reporter = None;
+    while !stop.is_cancelled() {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(REPORT_EVERY) => {}
+        }
+        let outcome = async {
+            if reporter.is_none() {
+                reporter = Some(Reporter::open(&influxdb).await?);
+            }
+            let lags = lags(&*log, &gauges, shared).await?;
+            let told: Vec<(&Gauges, u64)> = lags.iter().filter_map(|(role, lag)| Some((&**gauges.get(role)?, *lag))).collect();
+            match &reporter {
+                Some(reporter) => reporter.report(&told).await,
+                None => Ok(()),
+            }
+        };
+        // Figures about the pipeline are not worth stopping it.
+        if let Err(reaction) = outcome.await {
+            tracing::warn!("the stages' own figures are not written: {reaction}");
+        }
     }
 }
 

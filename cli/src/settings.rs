@@ -276,15 +276,32 @@ pub(crate) fn load(file: Option<&Path>, data: Option<&Path>) -> Result<Settings,
         None if Path::new(DEFAULT_FILE).is_file() => figment = figment.merge(Toml::file_exact(DEFAULT_FILE)),
         None => {}
     }
-    figment = figment.merge(Env::prefixed("WARDHOUSE_").filter(|key| key.as_str().contains("__")).split("__"));
+    figment = figment.merge(Env::prefixed("WARDHOUSE_").filter(|key| key.as_str().contains("__") && !is_secret(key.as_str())).split("__"));
+    // As they are written: a password of digits is no number.
+    for (name, value) in std::env::vars() {
+        let key = name.strip_prefix("WARDHOUSE_").filter(|key| key.contains("__") && is_secret(key));
+        if let Some(key) = key {
+            figment = figment.merge((key.to_lowercase().replace("__", "."), value));
+        }
+    }
     let raw: Raw = figment.extract().map_err(|errors| errors.into_iter().map(|e| sentence(&e)).collect::<Vec<_>>())?;
     Settings::try_new(raw, data).map(|settings| Settings { file: file.map(Path::to_owned), ..settings })
+}
+
+/// Whether a setting of the environment is a password or what stands for one.
+fn is_secret(key: &str) -> bool {
+    let key = key.to_lowercase();
+    ["password", "token", "api_key"].iter().any(|secret| key.ends_with(&format!("__{secret}")))
 }
 
 fn sentence(error: &figment::Error) -> String {
     let place = error.path.join(".");
     let source = error.metadata.as_ref().map(|m| m.source.as_ref().map_or_else(|| m.name.to_string(), ToString::to_string)).unwrap_or_default();
     let at = [(!place.is_empty()).then_some(place), (!source.is_empty()).then_some(format!("in {source}"))].into_iter().flatten().collect::<Vec<_>>().join(" ");
+    // What stands there may be the secret itself.
+    if is_secret(&format!("__{}", error.path.last().map(String::as_str).unwrap_or_default())) {
+        return format!("{at}: expected text in quotes");
+    }
     if at.is_empty() { error.kind.to_string() } else { format!("{at}: {}", error.kind) }
 }
 
@@ -411,5 +428,15 @@ mod tests {
     fn an_unknown_setting_is_refused_by_name() {
         let faults = from("[log]\npartitons = 3").unwrap_err().join("\n");
         assert!(faults.contains("partitons") && faults.contains("partitions"), "{faults}");
+    }
+
+    #[test]
+    fn a_password_is_never_repeated() {
+        let told = from("[postgres]\npassword = 12345").unwrap_err().join("\n");
+        assert!(told.contains("postgres.password") && !told.contains("12345"), "{told}");
+        let settings = from("[stores]\nledger = \"postgres://me:s3cret@h/db\"\n[redis]\npassword = \"t0p\"").unwrap();
+        let shown = format!("{}{settings:?}", settings.to_toml());
+        assert!(!shown.contains("s3cret") && !shown.contains("t0p"), "{shown}");
+        assert!(shown.contains("postgres://me@h/db"));
     }
 }

@@ -134,7 +134,10 @@ pub(crate) async fn migrate(settings: &Settings, role: Role) -> Result<Vec<Strin
         },
         Role::Documents => match &places.documents {
             DocumentsPlace::Sqlite(_) => Ok(Vec::new()),
-            DocumentsPlace::Mongodb(mongodb) => wh_stores::mongodb::layout::ensure(&wh_stores::mongodb::connect(mongodb).await?, mongodb).await,
+            DocumentsPlace::Mongodb(mongodb) => {
+                let mongodb = mongodb.clone().with_retention(settings.retention);
+                wh_stores::mongodb::layout::ensure(&wh_stores::mongodb::connect(&mongodb).await?, &mongodb).await
+            }
         },
         Role::Metrics => match &places.metrics {
             MetricsPlace::Sqlite(_) => Ok(Vec::new()),
