@@ -306,10 +306,14 @@ fn sentence(error: &figment::Error) -> String {
 }
 
 impl Settings {
-    fn try_new(raw: Raw, data: Option<&Path>) -> Result<Settings, Vec<String>> {
+    fn try_new(mut raw: Raw, data: Option<&Path>) -> Result<Settings, Vec<String>> {
         let mut faults = Vec::new();
         let data = data.map_or_else(|| PathBuf::from(DEFAULT_DATA), Path::to_owned);
         let places = Places::try_new(&raw, &data, &mut faults);
+        // From here on nobody needs the passwords in the URLs, and none is shown.
+        for role in Role::ALL {
+            *raw.stores.url_mut(role) = Some(places.shown(role));
+        }
         let zone = raw.hospital.time_zone.parse::<Tz>().unwrap_or_else(|_| {
             faults.push(format!("hospital.time_zone = {:?}: expected an IANA name such as Europe/Berlin", raw.hospital.time_zone));
             Tz::UTC
@@ -390,11 +394,7 @@ impl Settings {
 
     /// The effective settings as a file; secrets are left out.
     pub(crate) fn to_toml(&self) -> String {
-        let mut raw = self.raw.clone();
-        for role in Role::ALL {
-            *raw.stores.url_mut(role) = Some(self.places.shown(role));
-        }
-        toml::to_string(&raw).unwrap_or_default()
+        toml::to_string(&self.raw).unwrap_or_default()
     }
 }
 

@@ -68,6 +68,8 @@ type Points = BTreeMap<PointKey, Point>;
 /// The open block of one partition: its points, and how far reading has come.
 #[derive(Clone, Debug, Default)]
 struct Open {
+    /// The number of the block; behind `reading` where a buried record was the first of the next one.
+    block: u64,
     points: Points,
     reading: StorePosition,
 }
@@ -111,11 +113,11 @@ impl Store for MetricsStore {
         let written = self.file.transaction(move |transaction| {
             let stream = stream_of(&batch.topic);
             let stored = file::position(transaction, stream, partition)?;
-            let mut open = open.unwrap_or(Open { points: Points::new(), reading: stored });
+            let mut open = open.unwrap_or(Open { block: stored.next_seq / METRICS_BLOCK, points: Points::new(), reading: stored });
             let mut settled = stored;
             let mut reading = open.reading;
             let mut blocks: Vec<(u64, Points)> = Vec::new();
-            let mut block = reading.next_seq / METRICS_BLOCK;
+            let mut block = open.block;
             let mut points = std::mem::take(&mut open.points);
             reading = walk::walk(
                 &batch,
@@ -143,7 +145,7 @@ impl Store for MetricsStore {
             }
             let position = StorePosition { visible_seq: reading.next_seq, visible_offset: reading.next_offset, ..settled };
             file::publish(transaction, stream, &position)?;
-            Ok((position, Open { points, reading }))
+            Ok((position, Open { block, points, reading }))
         });
         match written.await? {
             Ok((position, open)) => {
@@ -159,8 +161,14 @@ impl Store for MetricsStore {
         let partition = batch.partition;
         let written = self.file.transaction(move |transaction| {
             let mut blocks: BTreeMap<u64, Points> = BTreeMap::new();
+            let mut next = 0;
             let rows = file::walk_again(&batch, |record| {
                 let row: Row<'_> = serde_json::from_slice(&record.value)?;
+                // A stranger's, or a copy that a late scorer wrote again.
+                if row.partition != partition || row.seq < next {
+                    return Ok(0);
+                }
+                next = row.seq + 1;
                 Ok(u64::from(add(blocks.entry(row.seq / METRICS_BLOCK).or_default(), row)))
             })?;
             for (block, points) in &blocks {
