@@ -29,8 +29,10 @@ pub(crate) const STAGES: [RoleName; 6] = [RoleName::Intake, RoleName::Scorer, Ro
 const REPORT_EVERY: std::time::Duration = std::time::Duration::from_secs(10);
 /// How long an audit event may take.
 const AUDIT_PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
-/// How long stages may drain when they are stopped: fifty looks of 100 ms.
-const DRAIN_LOOKS: u32 = 50;
+/// How long stages may drain when they are stopped.
+const DRAIN: std::time::Duration = std::time::Duration::from_secs(5);
+/// How long they may take to settle what they have begun, after that.
+const SETTLE: std::time::Duration = std::time::Duration::from_secs(8);
 const DRAIN_LOOK: std::time::Duration = std::time::Duration::from_millis(100);
 
 /// Name of a role as it stands in groups, locks and metrics.
@@ -207,16 +209,28 @@ impl Pipeline {
     /// The first sentence of a stage that failed on the way out.
     pub(crate) async fn stop(mut self) -> Result<(), String> {
         let mut ended = Vec::new();
-        for _ in 0..DRAIN_LOOKS {
-            ended.extend(self.tasks.try_join_next());
-            if !ended.is_empty() || self.is_idle().await.unwrap_or(true) {
-                break;
+        let drained = async {
+            loop {
+                ended.extend(self.tasks.try_join_next());
+                if !ended.is_empty() || self.is_idle().await.unwrap_or(true) {
+                    break;
+                }
+                tokio::time::sleep(DRAIN_LOOK).await;
             }
-            tokio::time::sleep(DRAIN_LOOK).await;
+        };
+        // A log that is away does not make this longer.
+        if tokio::time::timeout(DRAIN, drained).await.is_err() {
+            tracing::info!("not everything is in every store yet; the rest waits in the log");
         }
         self.stop.cancel();
-        while let Some(next) = self.tasks.join_next().await {
-            ended.push(next);
+        let settled = async {
+            while let Some(next) = self.tasks.join_next().await {
+                ended.push(next);
+            }
+        };
+        if tokio::time::timeout(SETTLE, settled).await.is_err() {
+            tracing::warn!("{} stages did not end within {SETTLE:?}; what they had not settled is read again at the next start", self.tasks.len());
+            self.tasks.abort_all();
         }
         let failure = ended.into_iter().find_map(|ended| match ended {
             Ok((_, Ok(()))) => None,

@@ -109,14 +109,28 @@ fn sort(fetched: &Fetched, partitions: u32, reading: &Reading, build: &str) -> S
     sorted
 }
 
+/// The first offset of a partition whose position is gone though intake was here before: there is no silent beginning anew.
+async fn forgotten(log: &dyn Log, partition: u32) -> Result<Option<u64>, Reaction> {
+    let start = log.bounds(HOSPITAL_TRANSACTIONS, partition).await?.start;
+    if start == 0 {
+        return Ok(None);
+    }
+    for accepted in 0..log.partitions(ACCEPTED_TRANSACTIONS).await? {
+        if log.bounds(ACCEPTED_TRANSACTIONS, accepted).await?.end > 0 {
+            return Ok(Some(start));
+        }
+    }
+    Ok(None)
+}
+
 /// Runs the stage until it is stopped.
 ///
 /// # Errors
 /// What ends a stage: a fatal reaction of the log.
 pub async fn run(log: Arc<dyn Log>, reading: Reading, build: String, gauges: Arc<Gauges>, stop: CancellationToken) -> Result<(), Reaction> {
-    let mut consumer = log.subscribe(GROUP, &[HOSPITAL_TRANSACTIONS]).await?;
-    let partitions = log.partitions(ACCEPTED_TRANSACTIONS).await?;
-    let dead_letter_partitions = log.partitions(DEAD_LETTERS).await?;
+    let Some(mut consumer) = until_settled(&stop, &gauges, || log.subscribe(GROUP, &[HOSPITAL_TRANSACTIONS])).await? else { return Ok(()) };
+    let Some(partitions) = until_settled(&stop, &gauges, || log.partitions(ACCEPTED_TRANSACTIONS)).await? else { return Ok(()) };
+    let Some(dead_letter_partitions) = until_settled(&stop, &gauges, || log.partitions(DEAD_LETTERS)).await? else { return Ok(()) };
     let reading = Arc::new(reading);
     let mut counts: BTreeMap<u32, Counts> = BTreeMap::new();
     let mut uncommitted: BTreeMap<u32, u64> = BTreeMap::new();
@@ -129,6 +143,15 @@ pub async fn run(log: Arc<dyn Log>, reading: Reading, build: String, gauges: Arc
         match event {
             Event::Assigned { partitions, .. } => {
                 for assignment in partitions {
+                    if assignment.committed.is_none()
+                        && let Some(Some(start)) = until_settled(&stop, &gauges, || forgotten(&*log, assignment.partition)).await?
+                    {
+                        return Err(Reaction::fatal(format!(
+                            "{HOSPITAL_TRANSACTIONS} partition {}: the log has forgotten how far the group {GROUP} was, and reaches back to offset {start} only: \
+                             what stood before may not have been read; set the group's offset by hand (kafka-consumer-groups --reset-offsets), then start again",
+                            assignment.partition
+                        )));
+                    }
                     gauges.reached(HOSPITAL_TRANSACTIONS, assignment.partition, assignment.committed.as_ref().map_or(0, |c| c.0));
                     counts.insert(assignment.partition, assignment.committed.map(|(_, note)| Counts::parse(&note)).unwrap_or_default());
                 }

@@ -112,8 +112,8 @@ pub struct Stage {
 /// # Errors
 /// What ends a stage: a fatal reaction of the log or the baselines store.
 pub async fn run(log: Arc<dyn Log>, store: Box<dyn CheckpointStore>, settings: StageSettings, gauges: Arc<Gauges>, stop: CancellationToken) -> Result<(), Reaction> {
-    let mut consumer = log.subscribe(GROUP, &[ACCEPTED_TRANSACTIONS]).await?;
-    let dead_letter_partitions = log.partitions(DEAD_LETTERS).await?;
+    let Some(mut consumer) = until_settled(&stop, &gauges, || log.subscribe(GROUP, &[ACCEPTED_TRANSACTIONS])).await? else { return Ok(()) };
+    let Some(dead_letter_partitions) = until_settled(&stop, &gauges, || log.partitions(DEAD_LETTERS)).await? else { return Ok(()) };
     let mut stage = Stage {
         log,
         store,
@@ -160,20 +160,21 @@ pub async fn run(log: Arc<dyn Log>, store: Box<dyn CheckpointStore>, settings: S
                     stage.partitions.remove(&partition);
                     break;
                 }
-                stage.checkpoint_if_due(&mut *consumer, partition, &stop).await?;
             }
-            Event::Idle => {
-                for partition in stage.partitions.keys().copied().collect::<Vec<_>>() {
-                    stage.checkpoint_if_due(&mut *consumer, partition, &stop).await?;
-                }
-            }
+            Event::Idle => {}
+        }
+        // Of all partitions: one that is quiet, or held, must not wait until the others are.
+        for partition in stage.partitions.keys().copied().collect::<Vec<_>>() {
+            stage.checkpoint_if_due(&mut *consumer, partition, &stop).await?;
         }
         stage.own(&mut *consumer).await?;
     }
+    // One partition that cannot be checkpointed keeps no other from it.
+    let mut outcome = Ok(());
     for partition in stage.partitions.keys().copied().collect::<Vec<_>>() {
-        stage.checkpoint(&mut *consumer, partition, &stop).await?;
+        outcome = outcome.and(stage.checkpoint(&mut *consumer, partition, &stop).await);
     }
-    Ok(())
+    outcome
 }
 
 impl Stage {
@@ -188,7 +189,8 @@ impl Stage {
         if self.unowned.is_empty() || self.own_at > Instant::now() {
             return Ok(());
         }
-        for partition in self.unowned.clone() {
+        // One at a time: between two the log is polled, so that this member is not taken for dead.
+        if let Some(partition) = self.unowned.first().copied() {
             match self.take_over(consumer, partition).await {
                 Ok(()) => {
                     self.unowned.remove(&partition);
@@ -426,13 +428,9 @@ impl Stage {
             let records = rebuild::records(&position, &scorer.record(), &states(scorer, names))?;
             // In pieces that one record batch holds, the partition's own record last: it makes the snapshot count.
             for piece in records.chunks(SNAPSHOT_PIECE) {
-                match self.log.produce(SCORER_STATE, partition, piece.to_vec()).await {
-                    Ok(_) => {}
-                    Err(Reaction::Transient { message, .. }) => {
-                        tracing::warn!(stage = GROUP, partition, "no snapshot for now: {message}");
-                        return Ok(());
-                    }
-                    Err(other) => return Err(other),
+                let (log, gauges) = (&self.log, &*self.gauges);
+                if until_settled(stop, gauges, || log.produce(SCORER_STATE, partition, piece.to_vec())).await?.is_none() {
+                    return Ok(());
                 }
             }
             running.snapshot_users.clear();
@@ -445,7 +443,9 @@ impl Stage {
 
 /// A beginning with nothing learnt, behind what stands in the output; the ids that stand there are remembered.
 async fn cold(log: &dyn Log, partition: u32, standing: Option<rebuild::Standing>, start: u64, horizon: usize) -> Result<Checkpoint, Reaction> {
-    let next_seq = standing.map_or(0, |standing| standing.seq + 1);
+    // Where retention has taken all of the output, offsets tell: each record that stood there had one, and a seq not above it.
+    let behind = log.bounds(RISK_SCORES, partition).await?.end;
+    let next_seq = standing.map_or(behind, |standing| standing.seq + 1);
     let state_epoch = standing.map_or(0, |standing| standing.state_epoch) + 1;
     tracing::warn!(stage = GROUP, partition, next_seq, state_epoch, "cold start: nothing is known of any user");
     let ids = rebuild::ids_before(log, partition, next_seq, 0, horizon).await?;

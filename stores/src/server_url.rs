@@ -47,6 +47,9 @@ impl ServerUrl {
         let (scheme, rest) = text.split_once("://").ok_or("no :// behind the scheme")?;
         let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
         let (authority, behind) = rest.split_at(end);
+        if !authority.contains('@') && behind.split('?').next().is_some_and(|path| path.contains('@')) {
+            return Err("a / in the user or the password must be written as %2F (and ? as %3F, # as %23, @ as %40)".to_owned());
+        }
         let (user_info, hosts) = authority.rsplit_once('@').map_or((None, authority), |(user, hosts)| (Some(user), hosts));
         let hosts = hosts.split(',').map(host).collect::<Result<Vec<_>, _>>()?;
         let user_info = user_info.map(|user| format!("{user}@")).unwrap_or_default();
@@ -123,7 +126,7 @@ impl ServerUrl {
 
 fn host(text: &str) -> Result<Host, String> {
     let (name, port) = match text.rsplit_once(':') {
-        Some((name, port)) if !port.contains(']') => (name, Some(port.parse::<u16>().map_err(|_| format!("{port:?} is no port"))?)),
+        Some((name, port)) if !port.contains(']') => (name, Some(port.parse::<u16>().map_err(|_| "what stands behind the host's colon is no port".to_owned())?)),
         _ => (text, None),
     };
     if name.is_empty() { Err("no host".to_owned()) } else { Ok(Host { name: name.to_owned(), port }) }
@@ -168,7 +171,7 @@ mod tests {
 
     #[test]
     fn what_is_no_url_is_told() {
-        for (text, why) in [("kafka://", "no host"), ("kafka:a", "no ://"), ("postgres://h:port/db", "no port")] {
+        for (text, why) in [("kafka://", "no host"), ("kafka:a", "no ://"), ("postgres://h:port/db", "no port"), ("postgres://u:pa/s3@h/db", "%2F")] {
             assert!(ServerUrl::parse(text).unwrap_err().contains(why), "{text}");
         }
     }

@@ -51,6 +51,11 @@ pub(crate) fn run(settings: &Settings, args: &RunArgs) -> Result<(), Failure> {
         };
         operations.ready.store(false, Ordering::Relaxed);
         ticker.finish();
+        // Whoever asks twice does not want to wait.
+        tokio::spawn(async {
+            asked_to_stop().await;
+            std::process::exit(1);
+        });
         if failure.is_none() {
             pipeline::audit(&*pipeline.log, "stages_stopping", "run", "info", serde_json::json!({ "roles": names })).await?;
         }

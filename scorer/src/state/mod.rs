@@ -71,6 +71,7 @@ pub trait CheckpointStore: Send {
 pub enum Committed {
     /// The store keeps it.
     Kept,
-    /// The store no longer has what this delta belongs to, as after a crash that took its last second: the partition is to be taken over anew.
+    /// The store no longer has what this delta belongs to, as after a crash that took its last second, or another owner has it: where it is
+    /// still ours, the partition is to be taken over anew.
     Lost(String),
 }

@@ -17,6 +17,8 @@ use crate::dedup::{Seen, fingerprints};
 use crate::engine::UserState;
 use crate::partition::{PartitionRecord, Position};
 
+/// Records at the end of the output among which the highest `seq` is: more than two owners can have under way.
+const TAIL: u64 = 10_000;
 const READ_BYTES: usize = 4 * 1024 * 1024;
 const PARTITION_KEY: &[u8] = b"partition";
 const USER_KEY: &[u8] = b"user:";
@@ -154,10 +156,19 @@ pub struct Standing {
 /// Fatal where the log cannot be read.
 pub async fn last_emitted(log: &dyn Reader, partition: u32) -> Result<Option<Standing>, Reaction> {
     let bounds = log.bounds(RISK_SCORES, partition).await?;
-    if bounds.end == bounds.start {
-        // Everything may have been removed by retention; then the offsets still tell, since each emitted record has one.
-        return Ok(bounds.end.checked_sub(1).map(|seq| Standing { seq, state_epoch: 0 }));
+    let mut highest: Option<Standing> = None;
+    // What a late owner wrote again may stand behind it.
+    let mut next = bounds.end.saturating_sub(TAIL).max(bounds.start);
+    while next < bounds.end {
+        let batch = log.read(RISK_SCORES, partition, next, READ_BYTES).await?;
+        let Some(last) = batch.last() else { break };
+        next = last.offset + 1;
+        for record in &batch {
+            let Ok(emitted) = serde_json::from_slice::<Emitted<'_>>(&record.value) else { continue };
+            if highest.is_none_or(|highest| highest.seq < emitted.seq) {
+                highest = Some(Standing { seq: emitted.seq, state_epoch: emitted.state_epoch });
+            }
+        }
     }
-    let tail = log.read(RISK_SCORES, partition, bounds.end - 1, 1).await?;
-    Ok(tail.last().and_then(|record| serde_json::from_slice::<Emitted<'_>>(&record.value).ok()).map(|e| Standing { seq: e.seq, state_epoch: e.state_epoch }))
+    Ok(highest)
 }

@@ -30,6 +30,9 @@ pub struct RunnerSettings {
     pub build: String,
 }
 
+/// After so many tries of one batch the store is asked where it stands.
+const ASK_AGAIN: u32 = 6;
+
 /// How often rows beyond retention are removed.
 const RETAIN_EVERY: Duration = Duration::from_secs(600);
 
@@ -94,8 +97,9 @@ struct Runner {
 /// What ends a stage: a gap, a store that cannot be written, a dead letter that cannot be written.
 pub async fn run(log: Arc<dyn Log>, store: Box<dyn Store>, settings: RunnerSettings, gauges: Arc<Gauges>, stop: CancellationToken) -> Result<(), Reaction> {
     let topics = store.topics();
-    let mut consumer = log.subscribe(store.role(), &topics).await?;
-    let dead_letter_partitions = log.partitions(DEAD_LETTERS).await?;
+    let role = store.role();
+    let Some(mut consumer) = until_settled(&stop, &gauges, || log.subscribe(role, &topics)).await? else { return Ok(()) };
+    let Some(dead_letter_partitions) = until_settled(&stop, &gauges, || log.partitions(DEAD_LETTERS)).await? else { return Ok(()) };
     let mut runner = Runner {
         log,
         store,
@@ -269,7 +273,13 @@ impl Runner {
                     if waiting.attempts.is_power_of_two() {
                         tracing::warn!(stage = self.gauges.stage, partition = waiting.batch.partition, attempts = waiting.attempts, "{message}");
                     }
-                    waiting.again_at = Instant::now() + waiting.backoff.wait(retry_after);
+                    let again_at = Instant::now() + waiting.backoff.wait(retry_after);
+                    if waiting.attempts.is_multiple_of(ASK_AGAIN) {
+                        // A store that has gone back, or was gone on with by another, takes no batch from here: it is asked where it stands.
+                        self.displace(consumer, again_at);
+                        return Ok(());
+                    }
+                    waiting.again_at = again_at;
                     self.waiting.push_front(waiting);
                     self.held = true;
                     self.pause(consumer, true);
@@ -362,9 +372,14 @@ impl Runner {
         if self.committed_at.elapsed() >= self.settings.commit_every || self.stop.is_cancelled() {
             self.committed_at = Instant::now();
             let settled = std::mem::take(&mut self.settled);
-            let commits = settled.into_iter().map(|((topic, partition), next_offset)| Commit { topic, partition, next_offset, metadata: String::new() }).collect();
+            let commits =
+                settled.iter().map(|((topic, partition), next)| Commit { topic: topic.clone(), partition: *partition, next_offset: *next, metadata: String::new() }).collect();
             // The store's own position is what counts; the log's note may be late.
-            tolerated(consumer.commit(commits).await, &self.gauges).await?;
+            if tolerated(consumer.commit(commits).await, &self.gauges).await?.is_none() {
+                for (place, next_offset) in settled {
+                    self.settled.entry(place).or_insert(next_offset);
+                }
+            }
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 use sqlx::Postgres;
 use sqlx::error::BoxDynError;
 use sqlx::postgres::{PgArguments, PgConnection};
+use wh_schemas::Reaction;
 use wh_schemas::event::SystemEvent;
 
 use super::dialect::{self, Columns};
@@ -50,6 +51,16 @@ impl Events {
     /// # Errors
     /// Refused where a record is no event, or one that the table's index cannot hold.
     pub(super) fn read(batch: &Batch, start: &StorePosition) -> Result<Events, Halt> {
+        // Behind a position that went back, as after a fail-over, these are not the next ones.
+        if let Some(first) = batch.records.first()
+            && start.next_offset > 0
+            && first.offset > start.next_offset
+        {
+            return Err(Halt::Reaction(Reaction::transient(format!(
+                "the ledger stands at offset {} of {}, behind what was read: it is read again",
+                start.next_offset, batch.topic
+            ))));
+        }
         let mut events = Events { audits: Vec::new(), metrics: Vec::new(), position: *start };
         for record in batch.records.iter().filter(|record| record.offset >= start.next_offset) {
             events.position.next_offset = record.offset + 1;

@@ -1,10 +1,20 @@
 //! The ledger on PostgreSQL: one transaction a batch, with its position and the profiles. Raw: the same rows into the same tables, one
-//! transaction a batch, by COPY (binary), and by one INSERT of arrays with ON CONFLICT DO NOTHING; no profiles and no positions.
+//! transaction a batch, by `psql` that runs a script of COPY (text), and by INSERT of arrays with ON CONFLICT DO NOTHING; no profiles and
+//! no positions. The faster of the two decides the ratio.
+//!
+//! What must stay true: no raw way goes through sqlx's `copy_in`. It writes the data and their end one after the other to a socket without
+//! TCP_NODELAY, so that each COPY waits some 40 ms for an acknowledgement that the server delays. libpq sets TCP_NODELAY.
+
+use std::io::Write;
+use std::process::Command;
+use std::time::Instant as Moment;
 
 use chrono_tz::Tz;
 use futures::StreamExt;
+use secrecy::ExposeSecret;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection, Postgres};
+use tempfile::NamedTempFile;
 use wh_eventlog::Stored;
 use wh_schemas::ScoreRecord;
 use wh_sinks::postgres::LedgerStore;
@@ -31,6 +41,23 @@ const UNNEST: &str = "INSERT INTO transactions (pos, timestamp, processed_at, ri
      $21::text[], $22::text[], $23::text[], $24::text[]) AS r (pos, timestamp, processed_at, risk_score, amount_score, time_score, frequency_score, behavior_score, \
      metadata_score, is_anomaly, transaction_id, user_id, account_id, counterparty_account, department, transaction_type, amount, description, risk_level, detection_rules, \
      ruleset, content_hash, metadata, metadata_text) ON CONFLICT DO NOTHING";
+
+const UNNEST_ALERTS: &str = "INSERT INTO risk_alerts (pos, created_at, risk_score, alert_id, transaction_id, user_id, alert_type, severity, title, message, detection_rules, \
+     metadata) SELECT r.pos, r.created_at, r.risk_score, r.alert_id, r.transaction_id, r.user_id, r.alert_type, r.severity, r.title, r.message, r.detection_rules::json, \
+     r.metadata::json FROM unnest($1::int8[], $2::timestamptz[], $3::int2[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], \
+     $12::text[]) AS r (pos, created_at, risk_score, alert_id, transaction_id, user_id, alert_type, severity, title, message, detection_rules, metadata) ON CONFLICT DO NOTHING";
+
+/// A batch's alerts as they stand in the table.
+const READ_ALERTS: &str = "SELECT pos, (extract(epoch FROM created_at) * 1000000)::int8, risk_score, alert_id, transaction_id, user_id, alert_type, severity, title, message, \
+     detection_rules::text, metadata::text FROM risk_alerts WHERE pos BETWEEN $1 AND $2 ORDER BY pos";
+
+/// What the sink's session does about a server that would not wait for its disk.
+const DURABLE: &str = "SELECT set_config('synchronous_commit', CASE WHEN current_setting('synchronous_commit') IN ('off', 'local') THEN 'on' \
+     ELSE current_setting('synchronous_commit') END, false);\n";
+
+const SINK: &str = "sink";
+const COPY: &str = "raw: COPY by psql";
+const INSERT: &str = "raw: INSERT of arrays";
 
 /// A database of its own.
 struct Database {
@@ -146,47 +173,155 @@ impl Columns {
     }
 }
 
-/// A batch as the raw ways write it.
-struct Part {
-    /// COPY data of the table of transactions.
-    transactions: Vec<u8>,
-    /// COPY data of the alerts; none where the batch raises none.
-    alerts: Option<Vec<u8>>,
-    columns: Columns,
+/// A row of [`READ_ALERTS`].
+type AlertRow = (i64, i64, i16, String, String, String, String, String, String, String, String, String);
+
+/// A batch's alerts as arrays.
+#[derive(Default)]
+struct AlertColumns {
+    pos: Vec<i64>,
+    created_at: Vec<Instant>,
+    risk_score: Vec<i16>,
+    /// From `alert_id` to `metadata`.
+    texts: [Vec<String>; 9],
 }
 
-/// What the sink wrote, read back by batches.
-async fn parts(database: &Database, corpus: &Corpus) -> Vec<Part> {
-    let mut connection = connect(&database.settings).await.unwrap();
-    let mut parts = Vec::new();
-    for records in &corpus.scored {
-        let (first, last) = (records.first().unwrap(), records.last().unwrap());
-        let position = |record: &Stored| serde_json::from_slice::<ScoreRecord<'_>>(&record.value).unwrap().position().packed();
-        let rows = format!("WHERE pos BETWEEN {} AND {} ORDER BY pos", position(first), position(last));
-        let columns = Columns::of(records);
-        let transactions = export(&mut connection, format!("SELECT {TRANSACTIONS} FROM transactions {rows}")).await;
-        let raises = sqlx::query_scalar::<Postgres, i64>(AssertSqlSafe(format!("SELECT count(*) FROM risk_alerts WHERE pos BETWEEN {} AND {}", position(first), position(last))));
-        let raises = raises.fetch_one(&mut connection).await.unwrap() > 0;
-        let alerts = if raises { Some(export(&mut connection, format!("SELECT {ALERTS} FROM risk_alerts {rows}")).await) } else { None };
-        parts.push(Part { transactions, alerts, columns });
+impl AlertColumns {
+    fn of(rows: Vec<AlertRow>) -> AlertColumns {
+        let mut columns = AlertColumns::default();
+        for (pos, created_at, risk_score, alert_id, transaction_id, user_id, alert_type, severity, title, message, detection_rules, metadata) in rows {
+            columns.pos.push(pos);
+            columns.created_at.push(Instant(created_at));
+            columns.risk_score.push(risk_score);
+            let texts = [alert_id, transaction_id, user_id, alert_type, severity, title, message, detection_rules, metadata];
+            for (column, text) in columns.texts.iter_mut().zip(texts) {
+                column.push(text);
+            }
+        }
+        columns
     }
-    parts
+
+    async fn insert(&self, connection: &mut PgConnection) {
+        let mut insert = sqlx::query::<Postgres>(UNNEST_ALERTS).bind(&self.pos[..]).bind(&self.created_at[..]).bind(&self.risk_score[..]);
+        for column in &self.texts {
+            insert = insert.bind(&column[..]);
+        }
+        insert.execute(connection).await.unwrap();
+    }
 }
 
-async fn export(connection: &mut PgConnection, query: String) -> Vec<u8> {
-    let statement = format!("COPY ({query}) TO STDOUT (FORMAT binary)");
-    let mut pieces = connection.copy_out_raw(&statement).await.unwrap();
-    let mut data = Vec::new();
+/// What the sink wrote, as the raw ways write it.
+struct Prepared {
+    /// The arrays of each batch.
+    batches: Vec<(Columns, AlertColumns)>,
+    /// What psql runs: a transaction a batch.
+    script: Vec<u8>,
+    rows: usize,
+    alerts: usize,
+}
+
+impl Prepared {
+    /// Reads it back by batches.
+    async fn of(database: &Database, corpus: &Corpus) -> Prepared {
+        let mut connection = connect(&database.settings).await.unwrap();
+        let mut prepared = Prepared { batches: Vec::new(), script: DURABLE.into(), rows: 0, alerts: 0 };
+        for records in &corpus.scored {
+            let position = |record: &Stored| serde_json::from_slice::<ScoreRecord<'_>>(&record.value).unwrap().position().packed();
+            let (first, last) = (position(records.first().unwrap()), position(records.last().unwrap()));
+            let alerts = sqlx::query_as::<Postgres, AlertRow>(READ_ALERTS).bind(first).bind(last).fetch_all(&mut connection).await.unwrap();
+            let (columns, alerts) = (Columns::of(records), AlertColumns::of(alerts));
+            let range = format!("WHERE pos BETWEEN {first} AND {last} ORDER BY pos");
+            let script = &mut prepared.script;
+            script.extend_from_slice(b"BEGIN;\n");
+            copy(&mut connection, script, "transactions", TRANSACTIONS, &range).await;
+            if !alerts.pos.is_empty() {
+                copy(&mut connection, script, "risk_alerts", ALERTS, &range).await;
+            }
+            script.extend_from_slice(b"COMMIT;\n");
+            prepared.rows += columns.pos.len();
+            prepared.alerts += alerts.pos.len();
+            prepared.batches.push((columns, alerts));
+        }
+        prepared
+    }
+
+    /// Sees that all of it stands in the database.
+    async fn check(&self, connection: &mut PgConnection) {
+        let counts = sqlx::query_as::<Postgres, (i64, i64)>("SELECT (SELECT count(*) FROM transactions), (SELECT count(*) FROM risk_alerts)");
+        let (rows, alerts) = counts.fetch_one(connection).await.unwrap();
+        assert_eq!((usize::try_from(rows).unwrap(), usize::try_from(alerts).unwrap()), (self.rows, self.alerts));
+    }
+}
+
+/// Adds a COPY of a table's rows to a script.
+async fn copy(connection: &mut PgConnection, script: &mut Vec<u8>, table: &str, columns: &str, range: &str) {
+    script.extend_from_slice(format!("COPY {table} ({columns}) FROM STDIN;\n").as_bytes());
+    let mut pieces = connection.copy_out_raw(&format!("COPY (SELECT {columns} FROM {table} {range}) TO STDOUT")).await.unwrap();
     while let Some(piece) = pieces.next().await {
-        data.extend_from_slice(&piece.unwrap());
+        script.extend_from_slice(&piece.unwrap());
     }
-    data
+    script.extend_from_slice(b"\\.\n");
 }
 
-async fn import(connection: &mut PgConnection, statement: &str, data: &[u8]) {
-    let mut copy = connection.copy_in_raw(statement).await.unwrap();
-    copy.send(data).await.unwrap();
-    copy.finish().await.unwrap();
+/// PostgreSQL's own client, and what it runs.
+struct Psql {
+    script: NamedTempFile,
+    /// The same without any batch: what it takes is not the store's.
+    empty: NamedTempFile,
+}
+
+impl Psql {
+    /// None where the machine has none, or where it would have to be told of certificates.
+    fn find(settings: &PostgresSettings, prepared: &Prepared) -> Option<Psql> {
+        let there = Command::new("psql").arg("--version").output().is_ok_and(|output| output.status.success());
+        if !there || settings.server.tls.is_some() {
+            println!("postgres: {COPY}: left out, {}", if there { "the connection is encrypted" } else { "there is no psql" });
+            return None;
+        }
+        let file = |text: &[u8]| {
+            let mut file = NamedTempFile::new().unwrap();
+            file.write_all(text).unwrap();
+            file
+        };
+        Some(Psql { script: file(&prepared.script), empty: file(DURABLE.as_bytes()) })
+    }
+
+    /// Runs a file. Gives the seconds from its start to its end.
+    fn run(settings: &PostgresSettings, file: &NamedTempFile) -> f64 {
+        let server = &settings.server;
+        let mut psql = Command::new("psql");
+        psql.args(["-X", "-q", "-w", "-v", "ON_ERROR_STOP=1", "-f"]).arg(file.path()).arg(server.to_string());
+        // As the sink's connection: no encryption is tried, and text is UTF-8 whatever the locale says.
+        psql.envs([("PGSSLMODE", "disable"), ("PGGSSENCMODE", "disable"), ("PGCLIENTENCODING", "UTF8")]);
+        if let Some(user) = &server.user {
+            psql.env("PGUSER", user);
+        }
+        if let Some(password) = server.password.read().unwrap() {
+            psql.env("PGPASSWORD", password.expose_secret());
+        }
+        let begun = Moment::now();
+        let output = psql.output().unwrap();
+        let seconds = begun.elapsed().as_secs_f64();
+        assert!(output.status.success(), "psql: {}", String::from_utf8_lossy(&output.stderr));
+        seconds
+    }
+
+    async fn write(&self, database: &Database, prepared: &Prepared) -> Measured {
+        let mut connection = laid_out(database).await;
+        let idle = Psql::run(&database.settings, &self.empty);
+        let meter = Meter::start(SERVER);
+        let seconds = Psql::run(&database.settings, &self.script) - idle;
+        let measured = meter.told(prepared.rows, prepared.rows as f64 / seconds);
+        prepared.check(&mut connection).await;
+        measured
+    }
+}
+
+/// A connection to the database, with the ledger's tables in it.
+async fn laid_out(database: &Database) -> PgConnection {
+    let mut connection = connect(&database.settings).await.unwrap();
+    layout::ensure(&mut connection, &database.settings).await.unwrap();
+    connection
 }
 
 async fn sink(database: &Database, corpus: &Corpus) -> Measured {
@@ -198,47 +333,48 @@ async fn sink(database: &Database, corpus: &Corpus) -> Measured {
     measured
 }
 
-async fn raw(database: &Database, parts: &[Part], by_copy: bool) -> Measured {
-    let mut connection = connect(&database.settings).await.unwrap();
-    layout::ensure(&mut connection, &database.settings).await.unwrap();
-    let (copy_transactions, copy_alerts) =
-        (format!("COPY transactions ({TRANSACTIONS}) FROM STDIN (FORMAT binary)"), format!("COPY risk_alerts ({ALERTS}) FROM STDIN (FORMAT binary)"));
-    let rows: usize = parts.iter().map(|part| part.columns.pos.len()).sum();
+async fn insert(database: &Database, prepared: &Prepared) -> Measured {
+    let mut connection = laid_out(database).await;
     let meter = Meter::start(SERVER);
-    for part in parts {
+    for (columns, alerts) in &prepared.batches {
         let mut transaction = connection.begin().await.unwrap();
-        if by_copy {
-            import(&mut transaction, &copy_transactions, &part.transactions).await;
-        } else {
-            part.columns.insert(&mut transaction).await;
-        }
-        if let Some(alerts) = &part.alerts {
-            import(&mut transaction, &copy_alerts, alerts).await;
+        columns.insert(&mut transaction).await;
+        if !alerts.pos.is_empty() {
+            alerts.insert(&mut transaction).await;
         }
         transaction.commit().await.unwrap();
     }
-    let measured = meter.stop(rows);
-    let written = sqlx::query_scalar::<Postgres, i64>("SELECT count(*) FROM transactions").fetch_one(&mut connection).await.unwrap();
-    assert_eq!(usize::try_from(written).unwrap(), rows);
+    let measured = meter.stop(prepared.rows);
+    prepared.check(&mut connection).await;
     measured
 }
 
 pub(crate) async fn contest(url: &str, corpus: &Corpus, rounds: usize) -> Contest {
-    let mut contest = Contest::new(SERVER, "rows", &["sink", "raw: COPY", "raw: INSERT of arrays"], &[]);
     let first = Database::make(url).await;
     sink(&first, corpus).await;
-    let parts = parts(&first, corpus).await;
+    let prepared = Prepared::of(&first, corpus).await;
+    let psql = Psql::find(&first.settings, &prepared);
     first.remove().await;
+    let compared: &[&'static str] = if psql.is_some() { &[SINK, COPY, INSERT] } else { &[SINK, INSERT] };
+    let mut contest = Contest::new(SERVER, "rows", compared, &[]);
     for round in 0..rounds {
         for way in contest.order(round) {
             let database = Database::make(url).await;
-            let measured = if way == 0 { sink(&database, corpus).await } else { raw(&database, &parts, way == 1).await };
+            let measured = match (contest.ways[way].name, &psql) {
+                (SINK, _) => sink(&database, corpus).await,
+                (COPY, Some(psql)) => psql.write(&database, &prepared).await,
+                _ => insert(&database, &prepared).await,
+            };
             database.remove().await;
             contest.add(way, measured);
         }
     }
-    let alerts = parts.iter().filter(|part| part.alerts.is_some()).count();
-    let note = format!("postgres: of {} batches {alerts} have alerts; both raw ways write these by COPY in the same transaction, and neither profiles nor positions", parts.len());
+    if psql.is_some() && contest.ratio(2) < contest.ratio(1) {
+        contest.ways.swap(1, 2);
+    }
+    let (batches, alerts) = (prepared.batches.len(), prepared.alerts);
+    let beside = if psql.is_some() { "; psql is one run of a script in text format, less an empty run's time; the faster raw way decides" } else { "; COPY was left out" };
+    let note = format!("postgres: {batches} batches with {alerts} alerts; raw ways write a batch's rows and alerts in one transaction, neither profiles nor positions{beside}");
     contest.notes.push(note);
     contest
 }

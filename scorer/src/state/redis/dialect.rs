@@ -21,6 +21,7 @@ const CLEARED: usize = 1_000;
 pub(super) struct Scripts {
     pub(super) takeover: Script,
     pub(super) unstage: Script,
+    pub(super) forget: Script,
     pub(super) stage: Script,
     pub(super) commit: Script,
 }
@@ -31,6 +32,7 @@ pub(super) static SCRIPTS: LazyLock<Scripts> = LazyLock::new(|| {
     Scripts {
         takeover: Script::new(include_str!("../../../../schemas/redis/takeover.lua")),
         unstage: owned(include_str!("../../../../schemas/redis/unstage.lua")),
+        forget: owned(include_str!("../../../../schemas/redis/forget.lua")),
         stage: owned(include_str!("../../../../schemas/redis/stage.lua")),
         commit: owned(include_str!("../../../../schemas/redis/commit.lua")),
     }
@@ -191,6 +193,14 @@ impl Requests<'_> {
         let mut request = evaluate(&SCRIPTS.unstage, 2);
         request.arg(self.keys.checkpoint(self.partition)).arg(self.keys.staged(self.partition));
         request.arg(self.owner.epoch).arg(&self.owner.name).arg(name).arg(self.keys.staged_prefix(self.partition)).arg(CLEARED);
+        request
+    }
+
+    /// Removes what is kept of the partition, some users at a time.
+    pub(super) fn forget(&self) -> Cmd {
+        let mut request = evaluate(&SCRIPTS.forget, 3);
+        request.arg(self.keys.checkpoint(self.partition)).arg(self.keys.index(self.partition)).arg(self.keys.ids(self.partition));
+        request.arg(self.owner.epoch).arg(&self.owner.name).arg(self.keys.user_prefix(self.partition)).arg(CLEARED);
         request
     }
 

@@ -16,7 +16,7 @@ use wh_stores::redis::{Keys, Link, RedisSettings, checks, connect, layout, react
 use super::dialect::{self, Outcome, Owner, Requests, SCRIPTS};
 use crate::dedup::{self, Seen};
 use crate::engine::UserState;
-use crate::partition::PartitionRecord;
+use crate::partition::{PartitionRecord, Position};
 use crate::state::{Checkpoint, CheckpointStore, Committed, Delta};
 
 /// Entries of ids that are asked for first.
@@ -217,28 +217,20 @@ impl CheckpointStore for RedisCheckpoints {
         let Some(owner) = self.held.get(&partition).map(|held| held.owner.clone()).filter(|owner| owner.epoch == owner_epoch) else {
             return Err(Reaction::fatal(format!("partition {partition} of the scorer is not ours (epoch {owner_epoch})")));
         };
-        self.unstage(partition, &owner, "").await?;
-        // The checkpoint first: what is left of it when this is broken off counts for nothing, and is removed by the next owner.
-        let mut fields = cmd("HDEL");
-        fields.arg(self.keys.checkpoint(partition)).arg(&["next_seq", "next_offset", "state_epoch", "record", "users", "ids", "updated_at", "torn", "stage"]);
-        self.ask::<()>(&fields).await?;
-        let page = self.link.settings().page_users;
-        loop {
-            let names: Vec<String> = self.ask(&dialect::page(&self.keys, partition, None, page)).await?;
-            if names.is_empty() {
-                break;
-            }
-            let prefix = self.keys.user_prefix(partition);
-            let mut removal = pipe();
-            for name in &names {
-                removal.cmd("UNLINK").arg(format!("{prefix}{name}")).ignore();
-            }
-            removal.cmd("ZREM").arg(self.keys.index(partition)).arg(&names).ignore();
-            self.ask_all::<()>(&removal).await?;
+        let position = Position::default();
+        let refused = |outcome: &Outcome, place: &str, keys: &Keys| dialect::refused(place, keys, partition, (owner_epoch, &position), outcome);
+        let unstaged = self.unstage(partition, &owner, "").await?;
+        if unstaged != Outcome::Staged {
+            return Err(refused(&unstaged, &self.place(), &self.keys));
         }
-        let mut rest = cmd("UNLINK");
-        rest.arg(self.keys.ids(partition)).arg(self.keys.index(partition));
-        self.ask::<()>(&rest).await?;
+        loop {
+            let request = Requests { keys: &self.keys, partition, owner: &owner }.forget();
+            match self.decide(&SCRIPTS.forget, &request, Duration::ZERO).await? {
+                Outcome::Left(0) => break,
+                Outcome::Left(_) => {}
+                other => return Err(refused(&other, &self.place(), &self.keys)),
+            }
+        }
         if let Some(held) = self.held.get_mut(&partition) {
             held.told = None;
         }
@@ -256,7 +248,8 @@ impl CheckpointStore for RedisCheckpoints {
             let request = Requests { keys: &self.keys, partition, owner: &owner }.commit(told, &delta, None, clock::now().0)?;
             self.decide(&SCRIPTS.commit, &request, Duration::ZERO).await?
         };
-        if matches!(outcome, Outcome::Behind { .. }) {
+        // Also where somebody else has it: this member is told so by its next poll.
+        if matches!(outcome, Outcome::Behind { .. } | Outcome::Taken { .. }) {
             return Ok(Committed::Lost(dialect::refused(&self.place(), &self.keys, partition, (delta.owner_epoch, &delta.position), &outcome).to_string()));
         }
         if outcome != Outcome::Kept {

@@ -390,7 +390,7 @@ async fn a_server_that_went_back_takes_no_delta_on_another_state() {
     assert!(next.take_over(0).await.unwrap().1.is_none());
     // The first owner's epoch is given again, and its name is not.
     let outcome = store.commit(work.delta(0, epoch)).await;
-    let Err(Reaction::Fatal(message)) = outcome else { panic!("{outcome:?}") };
+    let Ok(Committed::Lost(message)) = outcome else { panic!("{outcome:?}") };
     contains(&message, "was taken over");
     bench.done().await;
 }
