@@ -43,7 +43,7 @@ pub(crate) enum LogFormat {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Run everything in this process: the whole pipeline on embedded stores.
+    /// Run everything in this process: the whole pipeline, on embedded stores unless the settings name servers.
     #[command(after_help = "Example: wardhouse up --rate 100\n         wardhouse up --input my.ndjson --rate 0 --until-idle")]
     Up(UpArgs),
     /// Run some roles in this process: intake, scorer, ledger, documents, metrics, search, http.

@@ -107,11 +107,14 @@ impl Pipeline {
                 holders.push(Holder::take(settings.places.locks(), name(*role))?);
             }
         }
-        let mut stores = BTreeMap::new();
-        for (role, store) in roles.iter().filter_map(|role| Some((*role, store_of(*role)?))) {
-            stores.insert(role, (store, opened(name(role), stores::open_store(settings, store)).await?));
-        }
-        let checkpoints = if roles.contains(&RoleName::Scorer) { Some(opened(name(RoleName::Scorer), stores::open_checkpoints(settings)).await?) } else { None };
+        // Side by side: one that is slow to answer holds up no other.
+        let opening = roles.iter().filter_map(|role| Some((*role, store_of(*role)?))).map(|(role, store)| async move {
+            let opened = opened(name(role), stores::open_store(settings, store)).await?;
+            Ok::<_, Reaction>((role, (store, opened)))
+        });
+        let checkpoints = async { Ok(if roles.contains(&RoleName::Scorer) { Some(opened(name(RoleName::Scorer), stores::open_checkpoints(settings)).await?) } else { None }) };
+        let (stores, checkpoints) = futures::future::try_join(futures::future::try_join_all(opening), checkpoints).await?;
+        let stores: BTreeMap<_, _> = stores.into_iter().collect();
         let mut pipeline = Pipeline {
             log: log.clone(),
             gauges: BTreeMap::new(),

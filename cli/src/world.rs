@@ -12,6 +12,7 @@ use wh_schemas::time::DAY;
 use wh_schemas::topics::HOSPITAL_TRANSACTIONS;
 use wh_schemas::{Micros, Reaction, ids};
 use wh_stores::clock;
+use wh_stores::holder::Holder;
 
 use crate::failure::Failure;
 use crate::settings::Settings;
@@ -36,6 +37,8 @@ pub(crate) struct LoggedWorld {
     progress: Progress,
     state: PathBuf,
     truth: BufWriter<File>,
+    /// One process makes this folder's world.
+    _holder: Holder,
     log: Arc<dyn Log>,
     partitions: u32,
 }
@@ -45,6 +48,7 @@ impl LoggedWorld {
     pub(crate) async fn open(settings: &Settings, log: Arc<dyn Log>, history: u64) -> Result<LoggedWorld, Failure> {
         let folder = settings.data.join("generator");
         std::fs::create_dir_all(&folder).map_err(|e| format!("cannot create {}: {e}", folder.display()))?;
+        let holder = Holder::take(&folder, "up")?;
         let state = folder.join("progress.json");
         let progress = match std::fs::read_to_string(&state) {
             Ok(text) => serde_json::from_str(&text).map_err(|e| format!("{} cannot be read ({e}): restore it, or use another data folder (--data DIR)", state.display()))?,
@@ -87,7 +91,7 @@ impl LoggedWorld {
         let truth = OpenOptions::new().create(true).append(true).open(&path).map_err(|e| format!("cannot write {}: {e}", path.display()))?;
         let partitions = log.partitions(HOSPITAL_TRANSACTIONS).await?;
         let next = world.next();
-        let mut logged = LoggedWorld { world, next, progress, state, truth: BufWriter::new(truth), log, partitions };
+        let mut logged = LoggedWorld { world, next, progress, state, truth: BufWriter::new(truth), _holder: holder, log, partitions };
         // Before the first append: whoever starts after a kill goes on with this world.
         logged.save().map_err(|e| format!("the generator's progress cannot be written to {}: {e}", logged.state.display()))?;
         Ok(logged)

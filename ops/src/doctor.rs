@@ -3,7 +3,11 @@
 use std::path::Path;
 
 use serde::Serialize;
+use wh_eventlog::Reader;
+use wh_eventlog::kafka::KafkaReader;
 use wh_schemas::layout::{self, Layout};
+use wh_schemas::topics::RISK_SCORES;
+use wh_stores::kafka::KafkaSettings;
 use wh_stores::places::{BaselinesPlace, DocumentsPlace, LedgerPlace, LogPlace, MetricsPlace, SearchPlace};
 use wh_stores::{Finding, Level, Role};
 
@@ -61,12 +65,28 @@ fn level(level: Level) -> &'static str {
 }
 
 /// Looks at the log.
-pub async fn log(place: &LogPlace) -> Examined {
+pub async fn log(place: &LogPlace, partitions: u32) -> Examined {
     let (kind, findings) = match place {
         LogPlace::Sqlite(folder) => ("sqlite", file(&wh_eventlog::embedded::file_of(folder), &layout::LOG)),
-        LogPlace::Kafka(settings) => ("kafka", wh_eventlog::kafka::checks::examine(settings).await),
+        LogPlace::Kafka(settings) => {
+            let mut findings = wh_eventlog::kafka::checks::examine(settings).await;
+            findings.extend(other_partitions(settings, partitions).await);
+            ("kafka", findings)
+        }
     };
     Examined { role: Role::Log, kind, findings }
+}
+
+/// Whether the topics have as many partitions as the settings say; nothing where that cannot be told.
+async fn other_partitions(settings: &KafkaSettings, partitions: u32) -> Option<Finding> {
+    let found = KafkaReader::open(settings).await.ok()?.partitions(RISK_SCORES).await.ok()?;
+    (found != partitions).then(|| {
+        Finding::fault(
+            "partitions",
+            format!("{RISK_SCORES} has {found}, and log.partitions = {partitions}"),
+            format!("set log.partitions = {found}: users belong to partitions, their number cannot be changed"),
+        )
+    })
 }
 
 /// Looks at the ledger.

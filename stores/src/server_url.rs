@@ -57,6 +57,11 @@ impl ServerUrl {
         let parsed = Url::parse(&format!("http://{user_info}host{behind}")).map_err(|error| error.to_string())?;
         let decoded = |text: &str| url::form_urlencoded::parse(format!("v={}", text.replace('+', "%2B")).as_bytes()).next().map(|(_, value)| value.into_owned());
         let path = parsed.path_segments().into_iter().flatten().filter(|segment| !segment.is_empty()).filter_map(decoded).collect();
+        let mut names: Vec<_> = parsed.query_pairs().map(|(name, _)| name.into_owned()).collect();
+        names.sort_unstable();
+        if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(format!("{} stands twice behind the ?: keep one", pair[0]));
+        }
         let query = parsed.query_pairs().map(|(name, value)| (name.into_owned(), value.into_owned())).collect();
         let user = (!parsed.username().is_empty()).then(|| decoded(parsed.username())).flatten();
         let password = parsed.password().and_then(decoded);
@@ -171,7 +176,13 @@ mod tests {
 
     #[test]
     fn what_is_no_url_is_told() {
-        for (text, why) in [("kafka://", "no host"), ("kafka:a", "no ://"), ("postgres://h:port/db", "no port"), ("postgres://u:pa/s3@h/db", "%2F")] {
+        for (text, why) in [
+            ("kafka://", "no host"),
+            ("kafka:a", "no ://"),
+            ("postgres://h:port/db", "no port"),
+            ("kafka://h?namespace=a&namespace=b", "twice"),
+            ("postgres://u:pa/s3@h/db", "%2F"),
+        ] {
             assert!(ServerUrl::parse(text).unwrap_err().contains(why), "{text}");
         }
     }

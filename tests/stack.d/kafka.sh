@@ -151,5 +151,5 @@ kafka_variables() { :; }
 
 kafka_section() {
     [ "$variant" = secure ] || return 0
-    printf '%s = "%s"\n' ca_file "$certificates/ca.pem" user "$USER_NAME" password "$PASSWORD" sasl scram-sha-512
+    printf '%s = "%s"\n' ca_file "$certificates/ca.pem" user "$USER_NAME" password "$PASSWORD" mechanism scram-sha-512
 }

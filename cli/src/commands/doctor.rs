@@ -12,7 +12,7 @@ pub(crate) fn run(settings: &Settings, json: bool) -> Result<(), Failure> {
     let places = &settings.places;
     let examined: Vec<Examined> = runtime("doctor")?.block_on(async {
         let (log, ledger, documents, metrics, baselines, search) = tokio::join!(
-            doctor::log(&places.log),
+            doctor::log(&places.log, settings.partitions),
             doctor::ledger(&places.ledger),
             doctor::documents(&places.documents),
             doctor::metrics(&places.metrics),

@@ -118,7 +118,7 @@ pub(super) fn refusal(said: &str, settings: &KafkaSettings) -> Option<Refusal> {
     let likely = |remedy| Some(Refusal { certain: false, remedy });
     if said.contains("certificate verify failed") || said.contains("certificate has expired") {
         certain("the brokers' certificate is expired, of another host, or of an authority that kafka.ca_file does not hold: mend the certificate or the file")
-    } else if said.contains("connecting to a PLAINTEXT broker listener") {
+    } else if said.contains("connecting to a PLAINTEXT broker listener") || (said.contains("closed by peer") && said.contains("in state SSL_HANDSHAKE")) {
         likely("the brokers do not speak TLS there: remove tls, or name their TLS port")
     } else if said.contains("SSL handshake failed") {
         certain("check kafka.tls, kafka.ca_file, kafka.cert_file and the brokers' certificates")

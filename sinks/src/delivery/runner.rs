@@ -230,6 +230,19 @@ impl Runner {
                 // The store's own word counts: the log's note may be ahead of a store that was restored from a backup.
                 let position = positions.iter().find(|p| p.partition == place.1);
                 let next = position.map_or(0, |p| p.next_offset);
+                let role = self.gauges.stage;
+                let Some(bounds) = tolerated(self.log.bounds(&topic, place.1).await, &self.gauges).await? else {
+                    self.place_at = Instant::now() + self.place_backoff.wait(None);
+                    return Ok(());
+                };
+                let end = bounds.end;
+                if next > end {
+                    return Err(Reaction::fatal(format!(
+                        "{role}: the store has come to offset {next} of {topic} partition {}, and this log ends at {end}: the store was filled from another log, or the log was emptied; \
+                         name the log that belongs to it in stores.log, or another place for the {role} store",
+                        place.1
+                    )));
+                }
                 self.gauges.reached(&topic, place.1, next);
                 // Rows of an open block are read again; they were visible before.
                 let seen = if *topic == *RISK_SCORES { position.map_or(0, |p| p.visible_seq) } else { next };
