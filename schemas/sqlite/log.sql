@@ -32,7 +32,7 @@ CREATE TABLE group_offsets (
     partition   INTEGER NOT NULL,
     next_offset INTEGER NOT NULL,
     metadata    TEXT    NOT NULL, -- the group's own note to that offset, e.g. its counts
-    updated_at  INTEGER NOT NULL,
+    updated_at  INTEGER NOT NULL,   -- 0: registered, nothing committed yet
     PRIMARY KEY (group_name, topic_id, partition)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE group_epochs (

@@ -42,13 +42,14 @@ impl EmbeddedConsumer {
         holder: Holder,
         group: &str,
         epoch: u64,
-        partitions: Vec<Assignment>,
+        partitions: Vec<(Assignment, Offset)>,
         reads: Reads,
         commands: mpsc::Sender<Command>,
         appended: watch::Receiver<u64>,
         fetch_bytes: usize,
     ) -> EmbeddedConsumer {
-        let owned = partitions.iter().map(|a| Owned { topic: a.topic.clone(), partition: a.partition, position: a.committed.as_ref().map_or(0, |c| c.0), paused: false }).collect();
+        let owned = partitions.iter().map(|(a, position)| Owned { topic: a.topic.clone(), partition: a.partition, position: *position, paused: false }).collect();
+        let partitions = partitions.into_iter().map(|(assignment, _)| assignment).collect();
         EmbeddedConsumer { _holder: holder, group: group.to_owned(), epoch, announced: Some(partitions), owned, next: 0, reads, commands, appended, fetch_bytes }
     }
 

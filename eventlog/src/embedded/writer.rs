@@ -27,7 +27,8 @@ pub(super) enum Command {
 /// A group's new member: its epoch and what it owns.
 pub(super) struct Joined {
     pub(super) epoch: u64,
-    pub(super) partitions: Vec<Assignment>,
+    /// Each with where it begins to read.
+    pub(super) partitions: Vec<(Assignment, Offset)>,
 }
 
 /// Most commands that share one transaction.
@@ -219,18 +220,19 @@ fn join(transaction: &Transaction<'_>, group: &str, names: &[String]) -> rusqlit
             return Ok(Err(Reaction::fatal(format!("the log has no topic {name}"))));
         };
         for partition in 0..count {
-            // Registered from now on: what this group has not settled is kept.
+            // Registered from now on: what this group has not settled is kept. A group that has committed nothing yet has no time of it.
             transaction.execute(
                 "INSERT INTO group_offsets (group_name, topic_id, partition, next_offset, metadata, updated_at) \
-                 SELECT ?1, ?2, ?3, start_offset, '', ?4 FROM partitions WHERE topic_id = ?2 AND partition = ?3 ON CONFLICT DO NOTHING",
-                params![group, topic_id, partition, clock::now().0],
-            )?;
-            let committed = transaction.query_row(
-                "SELECT next_offset, metadata FROM group_offsets WHERE group_name = ?1 AND topic_id = ?2 AND partition = ?3",
+                 SELECT ?1, ?2, ?3, start_offset, '', 0 FROM partitions WHERE topic_id = ?2 AND partition = ?3 ON CONFLICT DO NOTHING",
                 params![group, topic_id, partition],
-                |row| Ok((row.get(0)?, row.get(1)?)),
             )?;
-            partitions.push(Assignment { topic: Arc::from(name.as_str()), partition, committed: Some(committed) });
+            let (position, metadata, updated_at): (Offset, String, i64) = transaction.query_row(
+                "SELECT next_offset, metadata, updated_at FROM group_offsets WHERE group_name = ?1 AND topic_id = ?2 AND partition = ?3",
+                params![group, topic_id, partition],
+                |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+            )?;
+            let committed = (updated_at != 0).then_some((position, metadata));
+            partitions.push((Assignment { topic: Arc::from(name.as_str()), partition, committed }, position));
         }
     }
     Ok(Ok(Joined { epoch, partitions }))

@@ -73,6 +73,9 @@ struct Runner {
     dead_letter_partitions: u32,
     /// Partitions that are this member's.
     assigned: BTreeSet<Place>,
+    /// Those of which the log has a word of this group. It is given one before the first row is written: a store that has come
+    /// further without one was filled from another log.
+    known: BTreeSet<Place>,
     /// Those of which the store has not said yet where to go on: nothing is read of them.
     unplaced: BTreeSet<Place>,
     place_at: Instant,
@@ -108,6 +111,7 @@ pub async fn run(log: Arc<dyn Log>, store: Box<dyn Store>, settings: RunnerSetti
         stop,
         dead_letter_partitions,
         assigned: BTreeSet::new(),
+        known: BTreeSet::new(),
         unplaced: BTreeSet::new(),
         place_at: Instant::now(),
         place_backoff: Backoff::default(),
@@ -162,7 +166,13 @@ impl Runner {
     async fn take(&mut self, consumer: &mut dyn Consumer, event: Event) -> Result<(), Reaction> {
         match event {
             Event::Assigned { partitions, .. } => {
-                self.assigned.extend(partitions.into_iter().map(|assignment| (assignment.topic, assignment.partition)));
+                for assignment in partitions {
+                    let place = (assignment.topic, assignment.partition);
+                    if assignment.committed.is_some() {
+                        self.known.insert(place.clone());
+                    }
+                    self.assigned.insert(place);
+                }
                 // Asking where to go on may make a store forget what it has open in any partition: all are placed anew.
                 self.displace(consumer, Instant::now());
             }
@@ -172,6 +182,7 @@ impl Runner {
                     self.waiting.retain(|waiting| (waiting.batch.topic.clone(), waiting.batch.partition) != place);
                     self.unpublished.positions.remove(&place);
                     self.assigned.remove(&place);
+                    self.known.remove(&place);
                     self.unplaced.remove(&place);
                     self.settled.remove(&place);
                     self.seen.remove(&place);
@@ -242,6 +253,22 @@ impl Runner {
                          name the log that belongs to it in stores.log, or another place for the {role} store",
                         place.1
                     )));
+                }
+                if !self.known.contains(&place) {
+                    // A store whose first block is still open goes on from 0, and holds rows all the same.
+                    if position.is_some_and(|p| p.next_offset > 0 || p.visible_seq > 0) {
+                        return Err(Reaction::fatal(format!(
+                            "{role}: the store has come to offset {next} of {topic} partition {}, and this log knows nothing of the group {role}: the store was filled from another log, or was \
+                             stopped for longer than the log keeps positions; name the log that belongs to it in stores.log, or, where it is this one, set the group's offset to {next} by hand",
+                            place.1
+                        )));
+                    }
+                    let first = Commit { topic: topic.clone(), partition: place.1, next_offset: bounds.start, metadata: String::new() };
+                    if tolerated(consumer.commit(vec![first]).await, &self.gauges).await?.is_none() {
+                        self.place_at = Instant::now() + self.place_backoff.wait(None);
+                        return Ok(());
+                    }
+                    self.known.insert(place.clone());
                 }
                 self.gauges.reached(&topic, place.1, next);
                 // Rows of an open block are read again; they were visible before.

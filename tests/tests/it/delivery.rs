@@ -18,9 +18,10 @@ use wh_schemas::topics::{ACCEPTED_TRANSACTIONS, HOSPITAL_TRANSACTIONS, RISK_SCOR
 use wh_schemas::validate::{Reading, decode_transaction};
 use wh_scorer::stage;
 use wh_scorer::state::sqlite::{SqliteCheckpoints, read_partitions};
+use wh_sinks::delivery::runner;
 
-use crate::content::{Role, assert_same, expected, published, read_back};
-use crate::pipeline::{PARTITIONS, Pipeline, STAGES, scorer_settings, until};
+use crate::content::{self, Role, assert_same, expected, published, read_back};
+use crate::pipeline::{PARTITIONS, Pipeline, STAGES, runner_settings, scorer_settings, until};
 use crate::records::{accepted, hospital, score, small_hospital, stream, topic};
 use crate::sql;
 
@@ -333,4 +334,23 @@ async fn copies_that_intake_makes_after_a_crash_are_dropped() {
     assert_eq!(part(&again, "scored"), Some(300));
     assert!(part(&again, "copies").is_some_and(|copies| copies >= 20), "{again:?}");
     assert_eq!(scores(&*pipeline.log).await.len(), 300);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_of_another_log_is_refused() {
+    let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    for (folder, stages, count) in [(one.path(), &STAGES[..], 300), (other.path(), &STAGES[..2], 900)] {
+        let mut pipeline = Pipeline::open(folder).await;
+        pipeline.start_all(stages);
+        pipeline.feed(&hospital(5, count)).await;
+        pipeline.settle().await;
+        pipeline.stop().await;
+    }
+    // The other log is longer: by offsets alone nothing would be noticed, and rows would be missing.
+    let pipeline = Pipeline::open(other.path()).await;
+    for role in Role::ALL {
+        let store = content::open(role, one.path()).unwrap();
+        let outcome = runner::run(pipeline.log.clone(), store, runner_settings(), Arc::new(Gauges::new(role.name())), CancellationToken::new()).await;
+        assert!(matches!(&outcome, Err(Reaction::Fatal(word)) if word.contains("was filled from another log")), "{}: {outcome:?}", role.name());
+    }
 }
