@@ -4,7 +4,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::json::{RawObject, Text};
-use crate::scored::CRITICAL_SCORE;
+use crate::pattern::Pattern;
+use crate::position::SeqPosition;
+use crate::scored::{CRITICAL_SCORE, Reason};
 
 /// How urgent an alert is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -56,6 +58,15 @@ pub struct Alert<'a> {
     /// The transaction itself: only in `risk-alerts`, where nothing stands around the alert.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub transaction: Option<RawObject<'a>>,
+    /// The pattern by account that this alert is of. Only in `risk-alerts`: such an alert changes no stored score.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub pattern: Option<Pattern<'a>>,
+    /// Where a pattern alert stands in its stream, `patterns`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub position: Option<SeqPosition>,
+    /// Why each point of a pattern alert was given; a transaction's alert has them in its scored record.
+    #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
+    pub reasons: Vec<Reason<'a>>,
     /// The transactions that a pattern consists of.
     #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
     pub members: Vec<Text<'a>>,

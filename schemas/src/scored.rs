@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::alert::Alert;
 use crate::json::{RawObject, Text};
 use crate::money::Cents;
+use crate::pattern::Pattern;
 use crate::position::{Seq, SeqPosition, Source};
 use crate::time::Micros;
 use crate::transaction::TransactionType;
@@ -225,6 +226,9 @@ pub struct ScoreRecord<'a> {
     /// Why each point was given.
     #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
     pub reasons: Vec<Reason<'a>>,
+    /// The patterns by user that this transaction completes.
+    #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
+    pub patterns: Vec<Pattern<'a>>,
     /// Names of the rules that gave points.
     #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
     pub detection_rules: Vec<Text<'a>>,

@@ -50,6 +50,7 @@ fn unscored<'a>(transaction: AcceptedTransaction<'a>, context: &Context<'a>) -> 
         dimensions: None,
         alerts: Vec::new(),
         reasons: Vec::new(),
+        patterns: Vec::new(),
         detection_rules: Vec::new(),
         ruleset: None,
         state_epoch: context.state_epoch,
@@ -116,6 +117,9 @@ fn alert(transaction: &AcceptedTransaction<'_>, score: &Score, rules: &[Text<'st
         alert_type,
         detection_rules: rules.to_vec(),
         transaction: None,
+        pattern: None,
+        position: None,
+        reasons: Vec::new(),
         members: Vec::new(),
     }
 }
