@@ -121,6 +121,9 @@ pub(crate) fn alerting(record: &Stored) -> Stored {
         message: Text::from(format!("{said} (account {})", row.account_id)),
         detection_rules: vec![Text::from("a \"rule\""), Text::from("zweite Regel: größer")],
         transaction: None,
+        pattern: None,
+        position: None,
+        reasons: Vec::new(),
         members: Vec::new(),
     }];
     Stored { value: serde_json::to_vec(&row).unwrap().into(), ..record.clone() }
