@@ -16,7 +16,7 @@ use wh_stores::kafka::RawKafka;
 use wh_stores::mongodb::RawMongodb;
 use wh_stores::postgres::RawPostgres;
 use wh_stores::redis::RawRedis;
-use wh_stores::{Durability, Role};
+use wh_stores::{Durability, Faults, Role};
 
 use crate::places::Places;
 
@@ -307,23 +307,20 @@ fn sentence(error: &figment::Error) -> String {
 
 impl Settings {
     fn try_new(mut raw: Raw, data: Option<&Path>) -> Result<Settings, Vec<String>> {
-        let mut faults = Vec::new();
+        let mut told = Vec::new();
         let data = data.map_or_else(|| PathBuf::from(DEFAULT_DATA), Path::to_owned);
-        let places = Places::try_new(&raw, &data, &mut faults);
+        let places = Places::try_new(&raw, &data, &mut told);
+        let mut faults = Faults::new();
+        told.into_iter().for_each(|fault| faults.add(fault));
         // From here on nobody needs the passwords in the URLs, and none is shown.
         for role in Role::ALL {
             *raw.stores.url_mut(role) = Some(places.shown(role));
         }
         let zone = raw.hospital.time_zone.parse::<Tz>().unwrap_or_else(|_| {
-            faults.push(format!("hospital.time_zone = {:?}: expected an IANA name such as Europe/Berlin", raw.hospital.time_zone));
+            faults.add(format!("hospital.time_zone = {:?}: expected an IANA name such as Europe/Berlin", raw.hospital.time_zone));
             Tz::UTC
         });
-        let mut within = |name: &str, value: u64, from: u64, to: u64| {
-            if value < from || value > to {
-                faults.push(format!("{name} = {value}: expected {from} to {to}"));
-            }
-            value.clamp(from, to)
-        };
+        let mut within = |name: &str, value: u64, from: u64, to: u64| faults.within(name, value, from, to);
         let partitions = within("log.partitions", u64::from(raw.log.partitions), 1, 1_024);
         let max_mib = within("log.max_mib", raw.log.max_mib, 16, 1 << 30);
         let fetch_kib = within("log.fetch_kib", raw.log.fetch_kib, 16, 65_536);
@@ -337,30 +334,28 @@ impl Settings {
         let history_days = within("generator.history_days", u64::from(raw.generator.history_days), 1, 3_650);
         let users = within("generator.users", u64::from(raw.generator.users), 1, 500_000);
         let history = within("generator.history", raw.generator.history, 0, 1_000_000_000);
-        let address = |name: &str, text: &str, faults: &mut Vec<String>| -> Option<SocketAddr> {
+        let address = |name: &str, text: &str, faults: &mut Faults| -> Option<SocketAddr> {
             if text.is_empty() {
                 return None;
             }
             let parsed = text.parse().ok();
             if parsed.is_none() {
-                faults.push(format!("{name} = {text:?}: expected an address such as 127.0.0.1:8080, or \"\" for none"));
+                faults.add(format!("{name} = {text:?}: expected an address such as 127.0.0.1:8080, or \"\" for none"));
             }
             parsed
         };
         let http = address("http.listen", &raw.http.listen, &mut faults);
         let operations = address("operations.listen", &raw.operations.listen, &mut faults);
         if http.is_some() && http == operations && http.is_some_and(|a| a.port() != 0) {
-            faults.push("http.listen and operations.listen are the same address: give each its own port".to_owned());
+            faults.add("http.listen and operations.listen are the same address: give each its own port");
         }
         if !(0.0..=0.5).contains(&raw.generator.anomaly_rate) {
-            faults.push(format!("generator.anomaly_rate = {}: expected 0 to 0.5", raw.generator.anomaly_rate));
+            faults.add(format!("generator.anomaly_rate = {}: expected 0 to 0.5", raw.generator.anomaly_rate));
         }
         if raw.scorer.limits.iter().any(|limit| !limit.is_finite() || *limit <= 0.0) {
-            faults.push("scorer.limits: expected amounts above 0".to_owned());
+            faults.add("scorer.limits: expected amounts above 0");
         }
-        if !faults.is_empty() {
-            return Err(faults);
-        }
+        faults.unless_any(())?;
         let narrow = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
         let ruleset =
             wh_scorer::engine::Ruleset { zone, limits: raw.scorer.limits.clone(), metadata_keys: raw.scorer.metadata_keys.clone(), ..wh_scorer::engine::Ruleset::default() };

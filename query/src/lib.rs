@@ -24,6 +24,7 @@
 
 mod batch;
 mod catalog;
+mod conjunction;
 mod cut;
 mod elasticsearch;
 mod engine;
@@ -42,6 +43,7 @@ mod postgres;
 mod predicate;
 mod pushdown;
 mod redis;
+mod search;
 mod shape;
 mod sqlite;
 mod statement;

@@ -64,6 +64,18 @@ impl Op {
         }
     }
 
+    /// The operator that holds where this one does not, and nowhere else; of NULL neither does.
+    pub(crate) fn negated(self) -> Op {
+        match self {
+            Op::Eq => Op::NotEq,
+            Op::NotEq => Op::Eq,
+            Op::Lt => Op::GtEq,
+            Op::LtEq => Op::Gt,
+            Op::Gt => Op::LtEq,
+            Op::GtEq => Op::Lt,
+        }
+    }
+
     /// Whether `left op right` holds.
     pub(crate) fn holds(self, left: i64, right: i64) -> bool {
         match self {
@@ -160,6 +172,19 @@ impl Predicate {
     }
 }
 
+/// The least text that is greater than every text that begins with `text`, if there is one.
+pub(crate) fn after_all_that_begin_with(text: &str) -> Option<String> {
+    let mut next = text.to_owned();
+    while let Some(last) = next.pop() {
+        // The next character in the order of UTF-8, which is that of the code points; surrogates are none.
+        if let Some(following) = (u32::from(last) + 1..=u32::from(char::MAX)).find_map(char::from_u32) {
+            next.push(following);
+            return Some(next);
+        }
+    }
+    None
+}
+
 struct Shown<'a> {
     predicate: &'a Predicate,
     schema: &'a Schema,
@@ -215,6 +240,28 @@ impl fmt::Display for Shown<'_> {
                     Truth::Unknown => "UNKNOWN",
                 };
                 write!(f, "{} IS {truth}", self.of(inner))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_beginning_ends_before_the_next_character() {
+        assert_eq!(after_all_that_begin_with("ab").as_deref(), Some("ac"));
+        assert_eq!(after_all_that_begin_with("a\u{d7ff}").as_deref(), Some("a\u{e000}"));
+        assert_eq!(after_all_that_begin_with("a\u{10ffff}").as_deref(), Some("b"));
+        assert_eq!(after_all_that_begin_with("\u{10ffff}"), None);
+    }
+
+    #[test]
+    fn an_operator_or_its_negation_holds() {
+        for op in [Op::Eq, Op::NotEq, Op::Lt, Op::LtEq, Op::Gt, Op::GtEq] {
+            for (left, right) in [(1, 2), (2, 2), (3, 2)] {
+                assert_ne!(op.holds(left, right), op.negated().holds(left, right), "{left} {} {right}", op.sign());
             }
         }
     }

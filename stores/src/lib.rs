@@ -3,7 +3,9 @@
 //! What must stay true: no row is read or written here. One folder a store: `settings.rs` (what it takes),
 //! `connect.rs` (how it is reached), `errors.rs` (what its errors ask for).
 
+pub mod alerts;
 pub mod clock;
+mod credentials;
 pub mod elasticsearch;
 pub mod faults;
 pub mod finding;
@@ -16,9 +18,11 @@ pub mod places;
 pub mod postgres;
 pub mod redis;
 pub mod secret;
+mod section;
 pub mod server_url;
 pub mod sqlite;
 pub mod tantivy;
+pub mod tls;
 
 pub use faults::Faults;
 pub use finding::{Durability, Finding, Level};

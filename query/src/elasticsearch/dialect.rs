@@ -11,8 +11,8 @@ use super::matching::{depth, matching};
 use crate::errors::QueryError;
 use crate::fulltext::misplaced;
 use crate::predicate::{Op, Predicate, Truth, Value};
+use crate::search::{Kind, kind};
 use crate::table::{Order, Request, Support};
-use crate::tantivy::dialect::{Kind, kind};
 
 /// Longest text of a condition: the server indexes at most 32,766 bytes as one term.
 const MAX_TERM: usize = 32_766;

@@ -7,10 +7,9 @@
 use ::tantivy::query::{Occur, QueryParserError};
 use ::tantivy::query_grammar::{UserInputAst, UserInputLeaf, UserInputLiteral};
 use serde_json::{Map, Value, json};
-use wh_stores::tantivy::layout;
 
 use crate::errors::QueryError;
-use crate::tantivy::dialect::{fault, parsed};
+use crate::search::{fault, parsed, prefix_alone, words};
 
 /// Deepest nesting of a query: the server takes 30, of which some are around it.
 const MAX_DEPTH: usize = 26;
@@ -71,11 +70,9 @@ impl Build<'_> {
     /// One word or phrase. The server analyses it as it analysed the text; here it is only seen how many words it has.
     fn literal(&self, literal: UserInputLiteral) -> Result<Tree, QueryError> {
         let UserInputLiteral { phrase, slop, prefix, .. } = literal;
-        let mut words = 0;
-        layout::analyzer().token_stream(&phrase).process(&mut |_| words += 1);
+        let words = words(&phrase);
         if prefix && words < 2 {
-            let error = QueryParserError::PhrasePrefixRequiresAtLeastTwoTerms { phrase, tokenizer: layout::ANALYZER.to_owned() };
-            return Err(fault(self.query, error.to_string(), None));
+            return Err(prefix_alone(self.query, phrase));
         }
         Ok(match (words, prefix) {
             (0, _) => Tree::Clause(Vec::new()),

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use wh_schemas::json::{Text, write_string};
-use wh_stores::tantivy::layout;
+use wh_stores::alerts;
 
 use crate::batch::Cell;
 
@@ -103,20 +103,20 @@ impl Column {
     /// The column at `index`.
     pub(super) fn at(schema: &Schema, index: usize) -> Option<Column> {
         Some(match schema.field(index).name().as_str() {
-            layout::ALERT_ID => Column::AlertId,
-            layout::TRANSACTION_ID => Column::TransactionId,
-            layout::USER_ID => Column::UserId,
-            layout::ALERT_TYPE => Column::AlertType,
-            layout::SEVERITY => Column::Severity,
-            layout::DEPARTMENT => Column::Department,
-            layout::TITLE => Column::Title,
-            layout::MESSAGE => Column::Message,
-            layout::DETECTION_RULES => Column::DetectionRules,
-            layout::RISK_SCORE => Column::RiskScore,
-            layout::PARTITION => Column::Partition,
-            layout::SEQ => Column::Seq,
-            layout::CREATED_AT => Column::CreatedAt,
-            layout::TIMESTAMP => Column::Timestamp,
+            alerts::ALERT_ID => Column::AlertId,
+            alerts::TRANSACTION_ID => Column::TransactionId,
+            alerts::USER_ID => Column::UserId,
+            alerts::ALERT_TYPE => Column::AlertType,
+            alerts::SEVERITY => Column::Severity,
+            alerts::DEPARTMENT => Column::Department,
+            alerts::TITLE => Column::Title,
+            alerts::MESSAGE => Column::Message,
+            alerts::DETECTION_RULES => Column::DetectionRules,
+            alerts::RISK_SCORE => Column::RiskScore,
+            alerts::PARTITION => Column::Partition,
+            alerts::SEQ => Column::Seq,
+            alerts::CREATED_AT => Column::CreatedAt,
+            alerts::TIMESTAMP => Column::Timestamp,
             wh_schemas::arrow::SCORE_COLUMN => Column::Score,
             _ => return None,
         })

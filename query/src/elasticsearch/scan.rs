@@ -50,7 +50,7 @@ impl Scan for AlertsScan {
     }
 
     fn is_unique(&self, column: usize) -> bool {
-        self.schema.field(column).name() == wh_stores::tantivy::layout::ALERT_ID
+        self.schema.field(column).name() == wh_stores::alerts::ALERT_ID
     }
 
     fn survey(&self) -> Result<Survey, QueryError> {

@@ -197,7 +197,7 @@ fn narrow(shape: &Shape, predicate: &Predicate, asked: &mut Question) -> Option<
 fn condition(shape: &Shape, predicate: &Predicate, negated: bool) -> Option<Condition> {
     let constant = |holds: bool| Some(if holds == negated { Condition::Never } else { Condition::Always });
     match predicate {
-        Predicate::Compare { column, op, value } => compare(shape, *column, if negated { opposite(*op) } else { *op }, value),
+        Predicate::Compare { column, op, value } => compare(shape, *column, if negated { op.negated() } else { *op }, value),
         Predicate::In { column, values } => {
             let op = if negated { Op::NotEq } else { Op::Eq };
             let members = values.iter().map(|value| compare(shape, *column, op, value)).collect::<Option<Vec<_>>>()?;
@@ -213,17 +213,6 @@ fn condition(shape: &Shape, predicate: &Predicate, negated: bool) -> Option<Cond
         Predicate::Is { inner, truth: Truth::True } => condition(shape, inner, negated),
         Predicate::Is { truth: Truth::Unknown, .. } => constant(false),
         Predicate::Flag { .. } | Predicate::StartsWith { .. } | Predicate::Contains { .. } | Predicate::Match { .. } => None,
-    }
-}
-
-fn opposite(op: Op) -> Op {
-    match op {
-        Op::Eq => Op::NotEq,
-        Op::NotEq => Op::Eq,
-        Op::Lt => Op::GtEq,
-        Op::LtEq => Op::Gt,
-        Op::Gt => Op::LtEq,
-        Op::GtEq => Op::Lt,
     }
 }
 

@@ -3,6 +3,7 @@
 //! What must stay true: rows are those that the embedded log would give; a partition is read from the first offset that can meet the
 //! conditions to the last, in pieces; a topic that is not there yet is empty, not an error; records that retention removes meanwhile are not seen.
 
+use std::fmt::Display;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
@@ -11,11 +12,10 @@ use wh_schemas::Reaction;
 
 use super::ranges;
 use super::store::{KafkaTopics, failed};
-use crate::batch::{BatchBuilder, Cell};
 use crate::errors::QueryError;
 use crate::exec::Sink;
-use crate::log::dialect::{self, APPEND_TIME, HEADERS, KEY, OFFSET, PARTITION, Place, VALUE};
-use crate::log::scan::write_headers;
+use crate::log::dialect::{self, Place};
+use crate::log::rows::Rows;
 use crate::predicate::Predicate;
 use crate::store::wait;
 use crate::table::{Order, Prepared, Request, Scan, Support, Survey};
@@ -70,6 +70,12 @@ impl Scan for KafkaScan {
     }
 }
 
+impl KafkaScan {
+    fn misfit(&self, what: &dyn Display) -> QueryError {
+        QueryError::Store { role: "log", message: format!("{}: {what}", self.topic), remedy: "`wardhouse doctor` tells more".to_owned() }
+    }
+}
+
 /// A query of a topic, ready to run.
 #[derive(Debug)]
 struct KafkaQuery {
@@ -90,21 +96,22 @@ impl Prepared for KafkaQuery {
     fn run(&self, part: usize, late: &[Predicate], sink: &mut Sink) -> Result<(), QueryError> {
         let mut predicates = self.request.predicates.clone();
         predicates.extend(late.iter().filter(|predicate| dialect::support(predicate) == Support::Exact).cloned());
-        let batch = BatchBuilder::new(sink.schema(), sink.batch_rows()).ok_or_else(|| QueryError::internal("a column has a type that no store gives"))?;
-        let Some(count) = sink.wait(async {
+        let misfit = |what: &dyn Display| self.scan.misfit(what);
+        let rows = Rows::new(&self.request.projection, sink, &misfit)?;
+        let Some(count) = rows.sink().wait(async {
             let reader = self.scan.store.reader().await?;
             reader.partitions_if_any(self.scan.topic).await.map_err(|reaction| failed(&reaction))
         }) else {
             return Ok(());
         };
         let count = count?.unwrap_or(0);
-        let mut out = Out { query: self, predicates, batch, sink };
+        let mut out = Out { query: self, predicates, rows };
         for partition in (0..count).filter(|partition| *partition as usize % self.parts() == part) {
             if !out.partition(partition)? {
                 return Ok(());
             }
         }
-        out.flush().map(|_| ())
+        out.rows.flush().map(|_| ())
     }
 }
 
@@ -112,8 +119,7 @@ impl Prepared for KafkaQuery {
 struct Out<'a> {
     query: &'a KafkaQuery,
     predicates: Vec<Predicate>,
-    batch: BatchBuilder,
-    sink: &'a mut Sink,
+    rows: Rows<'a>,
 }
 
 /// The next records of a partition.
@@ -125,24 +131,11 @@ enum Piece {
 }
 
 impl Out<'_> {
-    fn misfit(&self, what: &dyn std::fmt::Display) -> QueryError {
-        QueryError::Store { role: "log", message: format!("{}: {what}", self.query.scan.topic), remedy: "`wardhouse doctor` tells more".to_owned() }
-    }
-
-    /// Returns `false` when no more rows are wanted.
-    fn flush(&mut self) -> Result<bool, QueryError> {
-        if self.batch.is_empty() {
-            return Ok(true);
-        }
-        let batch = self.batch.finish().map_err(|error| self.misfit(&error))?;
-        Ok(self.sink.send(batch))
-    }
-
     /// Offsets of a partition that can meet the conditions, the last included. `Some(None)`: none. `None`: nobody wants rows any more.
     fn span(&self, partition: u32) -> Result<Option<Option<(u64, u64)>>, QueryError> {
         let Some(slice) = ranges::slice(&self.predicates, i64::from(partition)) else { return Ok(Some(None)) };
         let scan = &self.query.scan;
-        let span = self.sink.wait(async {
+        let span = self.rows.sink().wait(async {
             let reader = scan.store.reader().await?;
             let bounds = reader.bounds(scan.topic, partition).await.map_err(|reaction| failed(&reaction))?;
             let Some(newest) = bounds.end.checked_sub(1) else { return Ok(None) };
@@ -165,7 +158,7 @@ impl Out<'_> {
     fn piece(&self, partition: u32, next: u64) -> Result<Option<Piece>, QueryError> {
         let scan = &self.query.scan;
         let bytes = if self.query.request.limit.is_some_and(|limit| limit <= SOME_ROWS) { FIRST_PIECE_BYTES } else { PIECE_BYTES };
-        let piece = self.sink.wait(async {
+        let piece = self.rows.sink().wait(async {
             let reader = scan.store.reader().await?;
             match reader.read(scan.topic, partition, next, bytes).await {
                 Ok(records) => Ok(Piece::Records(records)),
@@ -197,38 +190,12 @@ impl Out<'_> {
             for record in records.iter().filter(|record| record.offset <= last) {
                 let place = Place { partition: i64::from(partition), offset: i64::try_from(record.offset).unwrap_or(i64::MAX), append_time: record.append_time };
                 let seen = self.predicates.iter().all(|predicate| dialect::evaluated(predicate, place) == Some(true));
-                if seen && !self.record(place, record)? {
+                if seen && !self.rows.push(place, Some(record))? {
                     return Ok(false);
                 }
             }
             next = read + 1;
         }
         Ok(true)
-    }
-
-    /// Returns `false` when no more rows are wanted.
-    fn record(&mut self, place: Place, stored: &Stored) -> Result<bool, QueryError> {
-        let query = self.query;
-        let mut text = String::new();
-        for (index, column) in query.request.projection.iter().enumerate() {
-            let cell = match *column {
-                PARTITION => Cell::Int(place.partition),
-                OFFSET => Cell::Int(place.offset),
-                APPEND_TIME => Cell::Int(place.append_time),
-                KEY => stored.key.as_ref().map_or(Cell::Null, |key| Cell::Text(key)),
-                VALUE => Cell::Text(&stored.value),
-                HEADERS => {
-                    text.clear();
-                    write_headers(Some(&stored.headers), &mut text);
-                    Cell::Text(text.as_bytes())
-                }
-                _ => return Err(QueryError::internal("a topic has six columns")),
-            };
-            if let Err(misfit) = self.batch.push(index, cell) {
-                return Err(self.misfit(&misfit));
-            }
-        }
-        self.batch.end_row();
-        if self.batch.is_full() { self.flush() } else { Ok(true) }
     }
 }

@@ -3,16 +3,15 @@
 //! What must stay true: records come by partition and offset; a batch is decompressed only when its records' keys, values or
 //! headers are wanted; a topic that nobody has written yet is empty, not an error.
 
+use std::fmt::Display;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use rusqlite::{Connection, OptionalExtension, params};
 use wh_eventlog::embedded::block;
-use wh_eventlog::{Headers, Stored};
-use wh_schemas::json::write_string;
 
 use super::dialect::{self, APPEND_TIME, HEADERS, KEY, OFFSET, PARTITION, Place, VALUE};
-use crate::batch::{BatchBuilder, Cell};
+use super::rows::Rows;
 use crate::errors::QueryError;
 use crate::exec::Sink;
 use crate::predicate::Predicate;
@@ -71,6 +70,14 @@ impl TopicScan {
         let rows = statement.query_map([topic_id], |row| Ok(PartitionOfTopic { topic_id, partition: row.get(0)?, start_offset: row.get(1)?, next_offset: row.get(2)? }))?;
         rows.collect()
     }
+
+    fn damaged(&self, what: &dyn Display) -> QueryError {
+        QueryError::Store {
+            role: "log",
+            message: format!("{}: {}: {what}", self.store.path.display(), self.topic),
+            remedy: "the log's file is damaged: restore it from a backup".to_owned(),
+        }
+    }
 }
 
 /// A query of a topic, ready to run.
@@ -99,14 +106,15 @@ impl Prepared for TopicQuery {
         let predicates: Vec<Predicate> = self.request.predicates.iter().chain(late).cloned().collect();
         let partitions = self.scan.partitions(&connection).map_err(|error| store.failed(&error))?;
         let wanted = dialect::range(&predicates, PARTITION);
-        let batch = BatchBuilder::new(sink.schema(), sink.batch_rows()).ok_or_else(|| QueryError::internal("a column has a type that no store gives"))?;
-        let mut out = Out { query: self, predicates, batch, sink };
+        let damaged = |what: &dyn Display| self.scan.damaged(what);
+        let rows = Rows::new(&self.request.projection, sink, &damaged)?;
+        let mut out = Out { query: self, predicates, rows };
         for partition in partitions.iter().filter(|partition| wanted.holds(partition.partition)) {
             if !out.partition(&connection, partition)? {
                 return Ok(());
             }
         }
-        out.flush().map(|_| ())
+        out.rows.flush().map(|_| ())
     }
 }
 
@@ -114,29 +122,10 @@ impl Prepared for TopicQuery {
 struct Out<'a> {
     query: &'a TopicQuery,
     predicates: Vec<Predicate>,
-    batch: BatchBuilder,
-    sink: &'a mut Sink,
+    rows: Rows<'a>,
 }
 
 impl Out<'_> {
-    fn damaged(&self, what: &dyn std::fmt::Display) -> QueryError {
-        let store = &self.query.scan.store;
-        QueryError::Store {
-            role: "log",
-            message: format!("{}: {}: {what}", store.path.display(), self.query.scan.topic),
-            remedy: "the log's file is damaged: restore it from a backup".to_owned(),
-        }
-    }
-
-    /// Returns `false` when no more rows are wanted.
-    fn flush(&mut self) -> Result<bool, QueryError> {
-        if self.batch.is_empty() {
-            return Ok(true);
-        }
-        let batch = self.batch.finish().map_err(|error| self.damaged(&error))?;
-        Ok(self.sink.send(batch))
-    }
-
     /// Returns `false` when no more rows are wanted.
     fn partition(&mut self, connection: &Connection, of: &PartitionOfTopic) -> Result<bool, QueryError> {
         let query = self.query;
@@ -145,86 +134,24 @@ impl Out<'_> {
         let (first, last) = (offsets.first.max(of.start_offset), offsets.last.min(of.next_offset.saturating_sub(1)));
         let decoded = query.request.projection.iter().any(|column| matches!(*column, KEY | VALUE | HEADERS));
         let mut statement = connection.prepare(dialect::BATCHES).map_err(failed)?;
-        let mut rows = statement.query(params![of.topic_id, of.partition, first, last, times.first, times.last]).map_err(failed)?;
+        let mut batches = statement.query(params![of.topic_id, of.partition, first, last, times.first, times.last]).map_err(failed)?;
         loop {
-            let Some(row) = rows.next().map_err(failed)? else { return Ok(true) };
-            let (base, records, append_time): (i64, i64, i64) = (row.get(0).map_err(failed)?, row.get(1).map_err(failed)?, row.get(2).map_err(failed)?);
+            let Some(batch) = batches.next().map_err(failed)? else { return Ok(true) };
+            let (base, records, append_time): (i64, i64, i64) = (batch.get(0).map_err(failed)?, batch.get(1).map_err(failed)?, batch.get(2).map_err(failed)?);
             let stored = if decoded {
-                let data = row.get_ref(3).map_err(failed)?.as_blob().map_err(|error| self.damaged(&error))?;
-                let base = u64::try_from(base).map_err(|error| self.damaged(&error))?;
-                block::decode(data, base, append_time).map_err(|error| self.damaged(&error))?
+                let data = batch.get_ref(3).map_err(failed)?.as_blob().map_err(|error| query.scan.damaged(&error))?;
+                let base = u64::try_from(base).map_err(|error| query.scan.damaged(&error))?;
+                block::decode(data, base, append_time).map_err(|error| query.scan.damaged(&error))?
             } else {
                 Vec::new()
             };
             for (place, offset) in (base..base.saturating_add(records)).enumerate() {
                 let place_of = Place { partition: of.partition, offset, append_time };
                 let seen = offset >= first && offset <= last && self.predicates.iter().all(|predicate| dialect::evaluated(predicate, place_of) == Some(true));
-                if seen && !self.record(place_of, stored.get(place))? {
+                if seen && !self.rows.push(place_of, stored.get(place))? {
                     return Ok(false);
                 }
             }
         }
-    }
-
-    /// Returns `false` when no more rows are wanted.
-    fn record(&mut self, place: Place, stored: Option<&Stored>) -> Result<bool, QueryError> {
-        let query = self.query;
-        let mut text = String::new();
-        for (index, column) in query.request.projection.iter().enumerate() {
-            let cell = match *column {
-                PARTITION => Cell::Int(place.partition),
-                OFFSET => Cell::Int(place.offset),
-                APPEND_TIME => Cell::Int(place.append_time),
-                KEY => stored.and_then(|record| record.key.as_ref()).map_or(Cell::Null, |key| Cell::Text(key)),
-                VALUE => stored.map_or(Cell::Null, |record| Cell::Text(&record.value)),
-                HEADERS => {
-                    text.clear();
-                    write_headers(stored.map(|record| &record.headers), &mut text);
-                    Cell::Text(text.as_bytes())
-                }
-                _ => return Err(QueryError::internal("a topic has six columns")),
-            };
-            if let Err(misfit) = self.batch.push(index, cell) {
-                return Err(self.damaged(&misfit));
-            }
-        }
-        self.batch.end_row();
-        if self.batch.is_full() { self.flush() } else { Ok(true) }
-    }
-}
-
-/// Headers as a JSON object; of two with one name the last is kept, what is not UTF-8 shows as U+FFFD.
-pub(crate) fn write_headers(headers: Option<&Headers>, out: &mut String) {
-    out.push('{');
-    let headers = headers.map(Vec::as_slice).unwrap_or_default();
-    let mut first = true;
-    for (place, (name, value)) in headers.iter().enumerate() {
-        if headers.iter().skip(place + 1).any(|(later, _)| later == name) {
-            continue;
-        }
-        if !first {
-            out.push(',');
-        }
-        first = false;
-        write_string(name, out);
-        out.push(':');
-        write_string(&String::from_utf8_lossy(value), out);
-    }
-    out.push('}');
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn headers_become_an_object() {
-        let headers: Headers = vec![("a".into(), "1".into()), ("b".into(), "x\"y".into()), ("a".into(), "2".into())];
-        let mut text = String::new();
-        write_headers(Some(&headers), &mut text);
-        assert_eq!(text, "{\"b\":\"x\\\"y\",\"a\":\"2\"}");
-        text.clear();
-        write_headers(None, &mut text);
-        assert_eq!(text, "{}");
     }
 }

@@ -8,7 +8,7 @@
 use ::mongodb::bson::{Bson, Document, doc};
 
 use super::columns::Table;
-use crate::predicate::{Op, Predicate, Truth, Value};
+use crate::predicate::{Op, Predicate, Truth, Value, after_all_that_begin_with};
 use crate::table::Support;
 
 /// Most values of one condition: a late one has as many.
@@ -109,7 +109,7 @@ fn holds(table: &Table, predicate: &Predicate) -> Option<Document> {
 /// What makes it false.
 fn fails(table: &Table, predicate: &Predicate) -> Option<Document> {
     Some(match predicate {
-        Predicate::Compare { column, op, value } => compared(path(table, *column)?, opposite(*op), value),
+        Predicate::Compare { column, op, value } => compared(path(table, *column)?, op.negated(), value),
         Predicate::In { column, values } => one(path(table, *column)?, doc! { "$nin": values.iter().map(bson).chain([Bson::Null]).collect::<Vec<_>>() }),
         Predicate::Null { column } => one(path(table, *column)?, doc! { "$ne": Bson::Null }),
         Predicate::StartsWith { column, text } => {
@@ -152,17 +152,6 @@ fn compared(path: &str, op: Op, value: &Value) -> Document {
     )
 }
 
-fn opposite(op: Op) -> Op {
-    match op {
-        Op::Eq => Op::NotEq,
-        Op::NotEq => Op::Eq,
-        Op::Lt => Op::GtEq,
-        Op::LtEq => Op::Gt,
-        Op::Gt => Op::LtEq,
-        Op::GtEq => Op::Lt,
-    }
-}
-
 fn bson(value: &Value) -> Bson {
     match value {
         Value::Int(value) => Bson::Int64(*value),
@@ -191,19 +180,6 @@ pub(super) fn any(mut filters: Vec<Document>) -> Document {
 
 fn none_of(filters: Vec<Document>) -> Document {
     doc! { "$nor": filters }
-}
-
-/// The least text that is greater than every text that begins with `text`, if there is one.
-fn after_all_that_begin_with(text: &str) -> Option<String> {
-    let mut next = text.to_owned();
-    while let Some(last) = next.pop() {
-        // The next character in the order of UTF-8, which is that of the code points; surrogates are none.
-        if let Some(following) = (u32::from(last) + 1..=u32::from(char::MAX)).find_map(char::from_u32) {
-            next.push(following);
-            return Some(next);
-        }
-    }
-    None
 }
 
 /// A regular expression that finds this text: letters and digits as they are, so that nothing else can mean something.

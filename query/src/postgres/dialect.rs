@@ -6,12 +6,12 @@
 use sqlx::Arguments;
 use sqlx::error::BoxDynError;
 use sqlx::postgres::PgArguments;
-use wh_schemas::position::SEQ_BITS;
 use wh_stores::postgres::text;
 use wh_stores::postgres::values::{Instant, Money};
 
 use super::tables::{Kind, Table};
-use crate::predicate::{Op, Predicate, Truth, Value};
+use crate::conjunction::{self, Part};
+use crate::predicate::{Predicate, Truth, Value, after_all_that_begin_with};
 use crate::table::{Order, Request, Support};
 
 /// Most members of one condition.
@@ -173,13 +173,13 @@ pub(super) fn select(table: &Table, request: &Request, late: &[Predicate], keys:
     sql.push(" FROM ");
     sql.push(table.shape.name);
     let members: Vec<&Predicate> = request.predicates.iter().chain(late).collect();
-    let mut conditions = conjunction(table, &members);
+    let mut conditions = conjunction::parts(&table.shape, table.keyed, &members);
     if let Some((first, last)) = keys {
         conditions.push(Part::Keys(first, last));
     }
     for (i, part) in conditions.into_iter().enumerate() {
         sql.push(if i > 0 { " AND " } else { " WHERE " });
-        part.write(table, &mut sql)?;
+        write_part(table, &part, &mut sql)?;
     }
     if !counted {
         order_by(table, &request.order, &mut sql);
@@ -205,78 +205,18 @@ fn order_by(table: &Table, order: &[Order], sql: &mut Sql) {
     }
 }
 
-/// One member of a conjunction.
-enum Part<'a> {
-    Predicate(&'a Predicate),
-    /// Keys from the first up to, but without, the last.
-    Keys(i64, i64),
-}
-
-impl Part<'_> {
-    fn write(&self, table: &Table, sql: &mut Sql) -> Option<()> {
-        match self {
-            Part::Predicate(predicate) => write(table, predicate, sql),
-            Part::Keys(first, last) => {
-                sql.push("pos >= ");
-                sql.bind(Kind::Int, Value::Int(*first));
-                sql.push(" AND pos < ");
-                sql.bind(Kind::Int, Value::Int(*last));
-                Some(())
-            }
+/// Appends one member of a conjunction.
+fn write_part(table: &Table, part: &Part<'_>, sql: &mut Sql) -> Option<()> {
+    match part {
+        Part::Predicate(predicate) => write(table, predicate, sql),
+        Part::Keys(first, last) => {
+            sql.push("pos >= ");
+            sql.bind(Kind::Int, Value::Int(*first));
+            sql.push(" AND pos < ");
+            sql.bind(Kind::Int, Value::Int(*last));
+            Some(())
         }
     }
-}
-
-/// The members of a conjunction, nested ones unfolded; where they fix a partition, also the range of keys that this means:
-/// partition and seq are computed from the key, which alone has an index.
-fn conjunction<'a>(table: &Table, members: &[&'a Predicate]) -> Vec<Part<'a>> {
-    let mut flat = Vec::new();
-    for member in members {
-        unfold(member, &mut flat);
-    }
-    let mut parts: Vec<Part<'a>> = flat.iter().copied().map(Part::Predicate).collect();
-    if table.keyed
-        && let Some((first, last)) = key_range(table, &flat)
-    {
-        parts.push(Part::Keys(first, last));
-    }
-    parts
-}
-
-fn unfold<'a>(predicate: &'a Predicate, out: &mut Vec<&'a Predicate>) {
-    match predicate {
-        Predicate::And(members) if !members.is_empty() => members.iter().for_each(|member| unfold(member, out)),
-        other => out.push(other),
-    }
-}
-
-fn key_range(table: &Table, members: &[&Predicate]) -> Option<(i64, i64)> {
-    let (partition, seq) = (table.shape.index_of("partition")?, table.shape.index_of("seq")?);
-    let fixed = members.iter().find_map(|member| match member {
-        Predicate::Compare { column, op: Op::Eq, value: Value::Int(value) } if *column == partition => Some(*value),
-        _ => None,
-    })?;
-    if !(0..1 << (62 - SEQ_BITS)).contains(&fixed) {
-        return None;
-    }
-    let (mut first, mut last) = (0_i64, 1_i64 << SEQ_BITS);
-    for member in members {
-        let Predicate::Compare { column, op, value: Value::Int(value) } = member else { continue };
-        if *column != seq {
-            continue;
-        }
-        let next = value.saturating_add(1);
-        match op {
-            Op::Eq => (first, last) = (first.max(*value), last.min(next)),
-            Op::GtEq => first = first.max(*value),
-            Op::Gt => first = first.max(next),
-            Op::LtEq => last = last.min(next),
-            Op::Lt => last = last.min(*value),
-            Op::NotEq => {}
-        }
-    }
-    let base = fixed << SEQ_BITS;
-    Some((base + first.clamp(0, 1 << SEQ_BITS), base + last.clamp(0, 1 << SEQ_BITS)))
 }
 
 /// Appends the condition. `None` where PostgreSQL cannot be asked, which `support` has said before.
@@ -310,9 +250,9 @@ fn write(table: &Table, predicate: &Predicate, sql: &mut Sql) -> Option<()> {
         Predicate::And(members) => {
             let members: Vec<&Predicate> = members.iter().collect();
             sql.push("(");
-            for (i, part) in conjunction(table, &members).into_iter().enumerate() {
+            for (i, part) in conjunction::parts(&table.shape, table.keyed, &members).into_iter().enumerate() {
                 sql.push(if i > 0 { " AND " } else { "" });
-                part.write(table, sql)?;
+                write_part(table, &part, sql)?;
             }
             sql.push(")");
         }
@@ -358,19 +298,6 @@ fn starts_with(expression: &str, text: &str, sql: &mut Sql) {
             sql.push(")");
         }
     }
-}
-
-/// The least text that is greater than every text that begins with `text`, if there is one.
-fn after_all_that_begin_with(text: &str) -> Option<String> {
-    let mut next = text.to_owned();
-    while let Some(last) = next.pop() {
-        // The next character in the order of UTF-8, which is that of the code points; surrogates are none.
-        if let Some(following) = (u32::from(last) + 1..=u32::from(char::MAX)).find_map(char::from_u32) {
-            next.push(following);
-            return Some(next);
-        }
-    }
-    None
 }
 
 #[cfg(test)]

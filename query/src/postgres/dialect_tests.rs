@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::postgres::tables::ledger;
+use crate::predicate::Op;
 
 fn relation(name: &str) -> Table {
     ledger().into_iter().find(|table| table.shape.name == name).unwrap()

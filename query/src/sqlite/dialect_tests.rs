@@ -1,6 +1,7 @@
 //! The statements, as text.
 
 use super::*;
+use crate::predicate::Op;
 use crate::sqlite::tables::{documents, ledger};
 
 fn transactions() -> Table {
@@ -63,14 +64,6 @@ fn every_condition_has_its_words() {
     assert_eq!(text(&table, Predicate::StartsWith { column: user, text: "\u{10ffff}".into() }), "instr(user_id, ?1) = 1 [?1='\u{10ffff}']");
     assert_eq!(text(&table, Predicate::Or(Vec::new())), "0");
     assert_eq!(text(&table, Predicate::And(Vec::new())), "1");
-}
-
-#[test]
-fn a_beginning_ends_before_the_next_character() {
-    assert_eq!(after_all_that_begin_with("ab").as_deref(), Some("ac"));
-    assert_eq!(after_all_that_begin_with("a\u{d7ff}").as_deref(), Some("a\u{e000}"));
-    assert_eq!(after_all_that_begin_with("a\u{10ffff}").as_deref(), Some("b"));
-    assert_eq!(after_all_that_begin_with("\u{10ffff}"), None);
 }
 
 #[test]

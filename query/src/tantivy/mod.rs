@@ -1,6 +1,6 @@
 //! The table that a Tantivy index holds: `search.alerts`.
 
-pub(crate) mod dialect;
+mod dialect;
 pub(crate) mod index;
 pub(crate) mod scan;
 mod store;

@@ -13,12 +13,13 @@ use ::tantivy::store::StoreReader;
 use ::tantivy::{DocId, TERMINATED, TantivyDocument, TantivyError};
 use arrow::datatypes::SchemaRef;
 
-use super::dialect::{self, Kind};
+use super::dialect;
 use super::index::SearchIndex;
 use crate::batch::{BatchBuilder, Cell};
 use crate::errors::QueryError;
 use crate::exec::Sink;
 use crate::predicate::Predicate;
+use crate::search::{Kind, kind};
 use crate::table::{Order, Prepared, Request, Scan, Support, Survey};
 
 /// Blocks of documents kept uncompressed while reading in their order.
@@ -45,7 +46,7 @@ impl Scan for SearchScan {
     }
 
     fn is_unique(&self, column: usize) -> bool {
-        self.schema.field(column).name() == wh_stores::tantivy::layout::ALERT_ID
+        self.schema.field(column).name() == wh_stores::alerts::ALERT_ID
     }
 
     fn survey(&self) -> Result<Survey, QueryError> {
@@ -101,7 +102,7 @@ impl SearchQuery {
         let damaged = |what: &dyn std::fmt::Display| Ended::Failed(self.scan.index.failed(what));
         let (index, searcher) = self.scan.index.searcher()?;
         let predicates: Vec<Predicate> = self.request.predicates.iter().chain(late).cloned().collect();
-        let wants_score = self.request.projection.iter().any(|column| dialect::kind(&self.scan.schema, *column) == Kind::Computed);
+        let wants_score = self.request.projection.iter().any(|column| kind(&self.scan.schema, *column) == Kind::Computed);
         let scored = wants_score && predicates.iter().any(Predicate::has_match);
         let query = dialect::query(&self.scan.schema, &predicates, &index)?;
         let scoring = if scored { EnableScoring::enabled_from_searcher(&searcher) } else { EnableScoring::disabled_from_searcher(&searcher) };
@@ -144,7 +145,7 @@ impl SearchQuery {
     fn columns(&self, segment: &SegmentReader) -> Result<Vec<Source>, TantivyError> {
         let source = |index: &usize| -> Result<Source, TantivyError> {
             let name = self.scan.schema.field(*index).name();
-            Ok(match dialect::kind(&self.scan.schema, *index) {
+            Ok(match kind(&self.scan.schema, *index) {
                 Kind::Number => Source::Number(segment.fast_fields().i64(name)?),
                 Kind::Whole => Source::Whole(segment.fast_fields().str(name)?),
                 Kind::Analysed => Source::Stored(segment.schema().get_field(name)?),

@@ -21,8 +21,9 @@ use serde::de::DeserializeOwned;
 use wh_schemas::Reaction;
 
 use super::errors::{self, Failure};
-use super::settings::{ElasticsearchSettings, Login, Tls};
+use super::settings::{ElasticsearchSettings, Login};
 use crate::secret::Secret;
+use crate::tls::Tls;
 
 /// Oldest major version that is supported.
 pub const OLDEST: u64 = 8;

@@ -6,15 +6,18 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::rollover::Rollover;
+use crate::credentials;
 use crate::faults::Faults;
 use crate::finding::Durability;
 use crate::secret::Secret;
+use crate::section::Section;
 use crate::server_url::{Host, ServerUrl};
+use crate::tls::{self, Files, Tls};
 
 /// Port of a URL that names none.
 const DEFAULT_PORT: u16 = 9200;
@@ -114,15 +117,6 @@ pub enum Login {
     ApiKey(Secret),
 }
 
-/// How a connection is encrypted.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tls {
-    /// Certificates of who may vouch for the server, beside the well-known ones.
-    pub ca_file: Option<PathBuf>,
-    /// Certificate and key by which the server knows this client.
-    pub identity: Option<(PathBuf, PathBuf)>,
-}
-
 /// An Elasticsearch cluster and how it is used.
 #[derive(Clone, Debug)]
 pub struct ElasticsearchSettings {
@@ -166,8 +160,11 @@ impl ElasticsearchSettings {
             faults.add(format!("stores.search = {url}: unknown {}: known are {}", unknown.join(", "), QUERY.join(", ")));
         }
         let namespace = faults.take(namespace(url));
-        let tls = tls(url, raw, &mut faults);
-        let login = login(url, raw, &mut faults);
+        let section = Section { name: "elasticsearch", setting: "stores.search", url };
+        let files = Files { ca: raw.ca_file.as_deref(), certificate: raw.cert_file.as_deref(), key: raw.key_file.as_deref() };
+        let wanted = tls::wanted(&section, raw.tls, &mut faults).unwrap_or_default();
+        let tls = tls::with_files(&section, wanted, files, &mut faults);
+        let login = login(&section, raw, &mut faults);
         if raw.user.is_none() && url.user().is_none() && (raw.password.is_some() || raw.password_file.is_some()) {
             faults.add("elasticsearch.password: there is a password and no user: set elasticsearch.user");
         }
@@ -266,57 +263,8 @@ fn namespace(url: &ServerUrl) -> Result<String, String> {
     Ok(namespace.to_owned())
 }
 
-fn tls(url: &ServerUrl, raw: &RawElasticsearch, faults: &mut Faults) -> Option<Tls> {
-    let wanted = match url.query("tls") {
-        None => raw.tls,
-        Some("true") => true,
-        Some("false") if raw.tls => {
-            faults.add(format!("stores.search = {url}: tls=false, but elasticsearch.tls = true: keep one"));
-            false
-        }
-        Some("false") => false,
-        Some(_) => {
-            faults.add(format!("stores.search = {url}: tls: expected true or false"));
-            false
-        }
-    };
-    let identity = match (&raw.cert_file, &raw.key_file) {
-        (Some(certificate), Some(key)) => Some((certificate.clone(), key.clone())),
-        (None, None) => None,
-        (Some(_), None) => {
-            faults.add("elasticsearch.cert_file: there is a certificate and no key: set elasticsearch.key_file");
-            None
-        }
-        (None, Some(_)) => {
-            faults.add("elasticsearch.key_file: there is a key and no certificate: set elasticsearch.cert_file");
-            None
-        }
-    };
-    let files = raw.ca_file.is_some() || raw.cert_file.is_some() || raw.key_file.is_some();
-    if files && !wanted {
-        faults.add("elasticsearch.tls = false: there are certificates, which only an encrypted connection uses: set elasticsearch.tls = true, or remove them");
-    }
-    wanted.then(|| Tls { ca_file: raw.ca_file.clone(), identity })
-}
-
-fn login(url: &ServerUrl, raw: &RawElasticsearch, faults: &mut Faults) -> Login {
-    let user = match (url.user(), raw.user.as_deref()) {
-        (Some(one), Some(other)) if one != other => {
-            faults.add("elasticsearch.user: stores.search names another user: keep one");
-            None
-        }
-        (one, other) => one.or(other).map(str::to_owned),
-    };
-    let section = faults.take(Secret::try_new("elasticsearch.password", raw.password.as_ref(), raw.password_file.as_deref()));
-    let password = match (url.password(), section) {
-        (Some(password), Secret::None) => Secret::Value(password),
-        (Some(one), Secret::Value(other)) if one.expose_secret() == other.expose_secret() => Secret::Value(one),
-        (Some(_), _) => {
-            faults.add("elasticsearch.password: stores.search has a password too: keep one");
-            Secret::None
-        }
-        (None, section) => section,
-    };
+fn login(section: &Section<'_>, raw: &RawElasticsearch, faults: &mut Faults) -> Login {
+    let (user, password) = credentials::user_and_password(section, raw.user.as_deref(), raw.password.as_ref(), raw.password_file.as_deref(), faults);
     let key = faults.take(Secret::try_new("elasticsearch.api_key", raw.api_key.as_ref(), raw.api_key_file.as_deref()));
     match (user, key.is_some()) {
         (Some(_), true) => {

@@ -6,14 +6,16 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use crate::faults::Faults;
 use crate::finding::Durability;
 use crate::place::Role;
 use crate::secret::Secret;
+use crate::section::Section;
 use crate::server_url::ServerUrl;
+use crate::{credentials, tls};
 
 /// Port of a URL that names none.
 const DEFAULT_PORT: u16 = 8086;
@@ -82,7 +84,7 @@ impl Default for RawInfluxdb {
     }
 }
 
-/// How a connection is encrypted.
+/// How a connection is encrypted. InfluxDB 2 knows a client by a token and by no certificate: there is no identity here.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tls {
     /// Certificates of who may vouch for the server, beside the well-known ones.
@@ -161,8 +163,9 @@ impl InfluxdbSettings {
             faults.add(format!("stores.metrics = {url}: {:?} is no name or address of a host", host.name));
         }
         let is_local = host.name == "localhost" || host.name.starts_with("127.") || host.name.trim_start_matches('[').trim_end_matches(']') == "::1";
-        let tls = tls(url, raw, &mut faults);
-        let token = token(url, raw, &mut faults);
+        let section = Section { name: "influxdb", setting: "stores.metrics", url };
+        let tls = tls(&section, raw, &mut faults);
+        let token = token(&section, raw, &mut faults);
         let mut wait = |name: &str, value: u64, from: u64| Duration::from_millis(faults.within(name, value, from, 3_600_000));
         let connect_timeout = wait("influxdb.connect_timeout_ms", raw.connect_timeout_ms, 10);
         let request_timeout = wait("influxdb.request_timeout_ms", raw.request_timeout_ms, 100);
@@ -225,20 +228,8 @@ impl fmt::Display for InfluxdbSettings {
     }
 }
 
-fn tls(url: &ServerUrl, raw: &RawInfluxdb, faults: &mut Faults) -> Option<Tls> {
-    let wanted = match url.query("tls") {
-        None => raw.tls,
-        Some("true") => true,
-        Some("false") if raw.tls => {
-            faults.add(format!("stores.metrics = {url}: tls=false, but influxdb.tls = true: keep one"));
-            false
-        }
-        Some("false") => false,
-        Some(_) => {
-            faults.add(format!("stores.metrics = {url}: tls: expected true or false"));
-            false
-        }
-    };
+fn tls(section: &Section<'_>, raw: &RawInfluxdb, faults: &mut Faults) -> Option<Tls> {
+    let wanted = tls::wanted(section, raw.tls, faults).unwrap_or_default();
     if raw.ca_file.is_some() && !wanted {
         faults.add("influxdb.ca_file: there are certificates, which only an encrypted connection uses: set influxdb.tls = true, or remove them");
     }
@@ -246,21 +237,13 @@ fn tls(url: &ServerUrl, raw: &RawInfluxdb, faults: &mut Faults) -> Option<Tls> {
 }
 
 /// The token: of the section, or where a URL has its password. InfluxDB 2 knows no user beside it.
-fn token(url: &ServerUrl, raw: &RawInfluxdb, faults: &mut Faults) -> Secret {
-    let section = faults.take(Secret::try_new("influxdb.token", raw.token.as_ref(), raw.token_file.as_deref()));
-    if url.user().is_some() {
+fn token(section: &Section<'_>, raw: &RawInfluxdb, faults: &mut Faults) -> Secret {
+    let own = faults.take(Secret::try_new("influxdb.token", raw.token.as_ref(), raw.token_file.as_deref()));
+    if section.url.user().is_some() {
         faults.add("stores.metrics: InfluxDB 2 knows a client by a token alone: remove the user, and set influxdb.token or influxdb.token_file");
-        return section;
+        return own;
     }
-    match (url.password(), section) {
-        (Some(token), Secret::None) => Secret::Value(token),
-        (Some(one), Secret::Value(other)) if one.expose_secret() == other.expose_secret() => Secret::Value(one),
-        (Some(_), _) => {
-            faults.add("influxdb.token: stores.metrics has a token too: keep one");
-            Secret::None
-        }
-        (None, section) => section,
-    }
+    credentials::one_secret(section, "token", own, faults)
 }
 
 #[cfg(test)]

@@ -7,13 +7,16 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use crate::faults::Faults;
 use crate::finding::Durability;
 use crate::secret::Secret;
+use crate::section::Section;
 use crate::server_url::ServerUrl;
+use crate::tls::Files;
+use crate::{credentials, tls};
 
 /// Port of a broker that is named without one.
 const DEFAULT_PORT: u16 = 9092;
@@ -280,8 +283,9 @@ impl KafkaSettings {
         if namespace.as_ref().is_some_and(|name| name.is_empty() || name.len() > NAMESPACE_BYTES || !name.chars().all(plain)) {
             faults.add(format!("stores.log = {url}: namespace: expected 1 to {NAMESPACE_BYTES} of a-z, 0-9, _ and -"));
         }
-        let tls = tls(url, raw, &mut faults);
-        let (user, password) = credentials(url, raw, &mut faults);
+        let section = Section { name: "kafka", setting: "stores.log", url };
+        let tls = tls(&section, raw, &mut faults);
+        let (user, password) = credentials(&section, raw, &mut faults);
         let mechanism = url.query("mechanism").unwrap_or(&raw.mechanism);
         let mechanism = one_of("kafka.mechanism", mechanism, &Mechanism::ALL, Mechanism::as_str, &mut faults);
         let compression = one_of("kafka.compression", &raw.compression, &Compression::ALL, Compression::as_str, &mut faults);
@@ -394,61 +398,23 @@ fn one_of<T: Copy>(setting: &str, found: &str, known: &[T], name: impl Fn(T) -> 
     })
 }
 
-fn tls(url: &ServerUrl, raw: &RawKafka, faults: &mut Faults) -> Option<Tls> {
-    let wanted = match url.query("tls") {
-        None => raw.tls,
-        Some("true") => true,
-        Some("false") if raw.tls => {
-            faults.add(format!("stores.log = {url}: tls=false, but kafka.tls = true: keep one"));
-            false
-        }
-        Some("false") => false,
-        Some(_) => {
-            faults.add(format!("stores.log = {url}: tls: expected true or false"));
-            false
-        }
-    };
-    let identity = match (&raw.cert_file, &raw.key_file) {
-        (Some(certificate), Some(key)) => Some((certificate.clone(), key.clone())),
-        (None, None) => None,
-        (Some(_), None) => {
-            faults.add("kafka.cert_file: there is a certificate and no key: set kafka.key_file");
-            None
-        }
-        (None, Some(_)) => {
-            faults.add("kafka.key_file: there is a key and no certificate: set kafka.cert_file");
-            None
-        }
-    };
+fn tls(section: &Section<'_>, raw: &RawKafka, faults: &mut Faults) -> Option<Tls> {
+    let files = Files { ca: raw.ca_file.as_deref(), certificate: raw.cert_file.as_deref(), key: raw.key_file.as_deref() };
+    let wanted = tls::wanted(section, raw.tls, faults).unwrap_or_default();
+    let identity = files.identity(section.name, faults);
     let key_password = faults.take(Secret::try_new("kafka.key_password", raw.key_password.as_ref(), raw.key_password_file.as_deref()));
     if key_password.is_some() && raw.key_file.is_none() {
         faults.add("kafka.key_password: there is the password of a key and no key: set kafka.key_file");
     }
-    let files = raw.ca_file.is_some() || raw.cert_file.is_some() || raw.key_file.is_some();
-    if files && !wanted {
+    if files.are_named() && !wanted {
         faults.add("kafka.tls = false: there are certificates, which only encrypted connections use: set kafka.tls = true, or remove them");
     }
     wanted.then(|| Tls { ca_file: raw.ca_file.clone(), identity, key_password })
 }
 
-fn credentials(url: &ServerUrl, raw: &RawKafka, faults: &mut Faults) -> (Option<String>, Secret) {
-    let user = match (url.user(), raw.user.as_deref()) {
-        (Some(one), Some(other)) if one != other => {
-            faults.add("kafka.user: stores.log names another user: keep one");
-            None
-        }
-        (one, other) => one.or(other).map(str::to_owned),
-    };
-    let section = faults.take(Secret::try_new("kafka.password", raw.password.as_ref(), raw.password_file.as_deref()));
-    let password = match (url.password(), section) {
-        (Some(password), Secret::None) => Secret::Value(password),
-        (Some(one), Secret::Value(other)) if one.expose_secret() == other.expose_secret() => Secret::Value(one),
-        (Some(_), _) => {
-            faults.add("kafka.password: stores.log has a password too: keep one");
-            Secret::None
-        }
-        (None, section) => section,
-    };
+fn credentials(section: &Section<'_>, raw: &RawKafka, faults: &mut Faults) -> (Option<String>, Secret) {
+    let (user, password) = credentials::user_and_password(section, raw.user.as_deref(), raw.password.as_ref(), raw.password_file.as_deref(), faults);
+    let url = section.url;
     let named = url.user().is_some() || raw.user.is_some();
     if named && !password.is_some() && url.password().is_none() {
         faults.add("kafka.user: there is a user and no password: set kafka.password or kafka.password_file");

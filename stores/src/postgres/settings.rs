@@ -9,11 +9,14 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
+use crate::credentials;
 use crate::faults::Faults;
 use crate::finding::Durability;
 use crate::place::Role;
 use crate::secret::Secret;
+use crate::section::Section;
 use crate::server_url::ServerUrl;
+use crate::tls::{self, Files, Tls};
 
 /// Port of a URL that names none.
 const DEFAULT_PORT: u16 = 5432;
@@ -84,15 +87,6 @@ impl Default for RawPostgres {
     }
 }
 
-/// How a connection is encrypted.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tls {
-    /// Certificates of who may vouch for the server, beside the well-known ones.
-    pub ca_file: Option<PathBuf>,
-    /// Certificate and key by which the server knows this client.
-    pub identity: Option<(PathBuf, PathBuf)>,
-}
-
 /// A database and how it is reached.
 #[derive(Clone, Debug)]
 pub struct Server {
@@ -149,8 +143,11 @@ impl PostgresSettings {
     /// A sentence for each fault, beginning with the setting's name.
     pub fn try_new(url: &ServerUrl, raw: &RawPostgres, durability: Durability) -> Result<PostgresSettings, Vec<String>> {
         let mut faults = Faults::new();
-        let (user, password) = credentials(url, raw, &mut faults);
-        let tls = tls(url, raw, &mut faults);
+        let section = Section { name: "postgres", setting: "stores.ledger", url };
+        let (user, password) = credentials::user_and_password(&section, raw.user.as_deref(), raw.password.as_ref(), raw.password_file.as_deref(), &mut faults);
+        let files = Files { ca: raw.ca_file.as_deref(), certificate: raw.cert_file.as_deref(), key: raw.key_file.as_deref() };
+        let wanted = tls::wanted(&section, raw.tls, &mut faults).unwrap_or(raw.tls);
+        let tls = tls::with_files(&section, wanted, files, &mut faults);
         let server = Server { user, password, tls, ..address("stores.ledger", url, &mut faults) };
         let replica = raw.read_url.as_ref().and_then(|read_url| replica(read_url, raw, &server, &mut faults));
         let application_name = raw.application_name.clone();
@@ -221,73 +218,11 @@ fn replica(read_url: &SecretString, raw: &RawPostgres, server: &Server, faults: 
         }
     };
     let found = address("postgres.read_url", &url, faults);
-    let encrypted = switch("postgres.read_url", &url, faults).unwrap_or(server.tls.is_some());
+    let encrypted = faults.take(tls::said("postgres.read_url", &url)).unwrap_or(server.tls.is_some());
     let tls = encrypted.then(|| Tls { ca_file: raw.ca_file.clone(), identity: raw.cert_file.clone().zip(raw.key_file.clone()) });
     let user = url.user().map(str::to_owned).or_else(|| server.user.clone());
     let password = url.password().map_or_else(|| server.password.clone(), Secret::Value);
     Some(Server { user, password, tls, ..found })
-}
-
-/// What a URL says of encryption, if anything.
-fn switch(name: &str, url: &ServerUrl, faults: &mut Faults) -> Option<bool> {
-    match url.query("tls") {
-        None => None,
-        Some("true") => Some(true),
-        Some("false") => Some(false),
-        Some(_) => {
-            faults.add(format!("{name} = {url}: tls: expected true or false"));
-            None
-        }
-    }
-}
-
-fn tls(url: &ServerUrl, raw: &RawPostgres, faults: &mut Faults) -> Option<Tls> {
-    let wanted = match switch("stores.ledger", url, faults) {
-        Some(false) if raw.tls => {
-            faults.add(format!("stores.ledger = {url}: tls=false, but postgres.tls = true: keep one"));
-            false
-        }
-        Some(wanted) => wanted,
-        None => raw.tls,
-    };
-    let identity = match (&raw.cert_file, &raw.key_file) {
-        (Some(certificate), Some(key)) => Some((certificate.clone(), key.clone())),
-        (None, None) => None,
-        (Some(_), None) => {
-            faults.add("postgres.cert_file: there is a certificate and no key: set postgres.key_file");
-            None
-        }
-        (None, Some(_)) => {
-            faults.add("postgres.key_file: there is a key and no certificate: set postgres.cert_file");
-            None
-        }
-    };
-    let files = raw.ca_file.is_some() || raw.cert_file.is_some() || raw.key_file.is_some();
-    if files && !wanted {
-        faults.add("postgres.tls = false: there are certificates, which only an encrypted connection uses: set postgres.tls = true, or remove them");
-    }
-    wanted.then(|| Tls { ca_file: raw.ca_file.clone(), identity })
-}
-
-fn credentials(url: &ServerUrl, raw: &RawPostgres, faults: &mut Faults) -> (Option<String>, Secret) {
-    let user = match (url.user(), raw.user.as_deref()) {
-        (Some(one), Some(other)) if one != other => {
-            faults.add("postgres.user: stores.ledger names another user: keep one");
-            None
-        }
-        (one, other) => one.or(other).map(str::to_owned),
-    };
-    let section = faults.take(Secret::try_new("postgres.password", raw.password.as_ref(), raw.password_file.as_deref()));
-    let password = match (url.password(), section) {
-        (Some(password), Secret::None) => Secret::Value(password),
-        (Some(one), Secret::Value(other)) if one.expose_secret() == other.expose_secret() => Secret::Value(one),
-        (Some(_), _) => {
-            faults.add("postgres.password: stores.ledger has a password too: keep one");
-            Secret::None
-        }
-        (None, section) => section,
-    };
-    (user, password)
 }
 
 #[cfg(test)]

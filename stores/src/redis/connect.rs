@@ -19,7 +19,8 @@ use tokio::time::Instant;
 use wh_schemas::Reaction;
 
 use super::errors::{Failure, failure, reaction};
-use super::settings::{RedisSettings, Tls};
+use super::settings::RedisSettings;
+use crate::tls::Tls;
 
 /// Oldest Redis that will do: `ZRANGE … BYLEX`, `XTRIM … MINID` and open ranges of streams came with it.
 pub const OLDEST: (u32, u32) = (6, 2);

@@ -6,13 +6,16 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
+use crate::credentials;
 use crate::faults::Faults;
 use crate::finding::Durability;
 use crate::secret::Secret;
+use crate::section::Section;
 use crate::server_url::ServerUrl;
+use crate::tls::{self, Files, Tls};
 
 /// Port of a URL that names none.
 const DEFAULT_PORT: u16 = 6379;
@@ -78,15 +81,6 @@ impl Default for RawRedis {
     }
 }
 
-/// How a connection is encrypted.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tls {
-    /// Certificates of who may vouch for the server; the well-known ones where there is no file.
-    pub ca_file: Option<PathBuf>,
-    /// Certificate and key by which the server knows this client.
-    pub identity: Option<(PathBuf, PathBuf)>,
-}
-
 /// A Redis server and how it is used.
 #[derive(Clone, Debug)]
 pub struct RedisSettings {
@@ -143,8 +137,11 @@ impl RedisSettings {
         if namespace.is_empty() || namespace.len() > NAMESPACE_BYTES || !namespace.chars().all(plain) {
             faults.add(format!("stores.baselines = {url}: namespace: expected 1 to {NAMESPACE_BYTES} of a-z, 0-9, _ and -"));
         }
-        let tls = tls(url, raw, &mut faults);
-        let (user, password) = credentials(url, raw, &mut faults);
+        let section = Section { name: "redis", setting: "stores.baselines", url };
+        let files = Files { ca: raw.ca_file.as_deref(), certificate: raw.cert_file.as_deref(), key: raw.key_file.as_deref() };
+        let wanted = tls::wanted(&section, raw.tls, &mut faults).unwrap_or_default();
+        let tls = tls::with_files(&section, wanted, files, &mut faults);
+        let (user, password) = credentials::user_and_password(&section, raw.user.as_deref(), raw.password.as_ref(), raw.password_file.as_deref(), &mut faults);
         if user.is_some() && !password.is_some() {
             faults.add("redis.user: there is a user and no password: set redis.password or redis.password_file");
         }
@@ -185,60 +182,6 @@ impl fmt::Display for RedisSettings {
         write!(f, "redis://{host}:{}/{}", self.port, self.database)?;
         if self.namespace == DEFAULT_NAMESPACE { Ok(()) } else { write!(f, "?namespace={}", self.namespace) }
     }
-}
-
-fn tls(url: &ServerUrl, raw: &RawRedis, faults: &mut Faults) -> Option<Tls> {
-    let wanted = match url.query("tls") {
-        None => raw.tls,
-        Some("true") => true,
-        Some("false") if raw.tls => {
-            faults.add(format!("stores.baselines = {url}: tls=false, but redis.tls = true: keep one"));
-            false
-        }
-        Some("false") => false,
-        Some(_) => {
-            faults.add(format!("stores.baselines = {url}: tls: expected true or false"));
-            false
-        }
-    };
-    let identity = match (&raw.cert_file, &raw.key_file) {
-        (Some(certificate), Some(key)) => Some((certificate.clone(), key.clone())),
-        (None, None) => None,
-        (Some(_), None) => {
-            faults.add("redis.cert_file: there is a certificate and no key: set redis.key_file");
-            None
-        }
-        (None, Some(_)) => {
-            faults.add("redis.key_file: there is a key and no certificate: set redis.cert_file");
-            None
-        }
-    };
-    let files = raw.ca_file.is_some() || raw.cert_file.is_some() || raw.key_file.is_some();
-    if files && !wanted {
-        faults.add("redis.tls = false: there are certificates, which only an encrypted connection uses: set redis.tls = true, or remove them");
-    }
-    wanted.then(|| Tls { ca_file: raw.ca_file.clone(), identity })
-}
-
-fn credentials(url: &ServerUrl, raw: &RawRedis, faults: &mut Faults) -> (Option<String>, Secret) {
-    let user = match (url.user(), raw.user.as_deref()) {
-        (Some(one), Some(other)) if one != other => {
-            faults.add("redis.user: stores.baselines names another user: keep one");
-            None
-        }
-        (one, other) => one.or(other).map(str::to_owned),
-    };
-    let section = faults.take(Secret::try_new("redis.password", raw.password.as_ref(), raw.password_file.as_deref()));
-    let password = match (url.password(), section) {
-        (Some(password), Secret::None) => Secret::Value(password),
-        (Some(one), Secret::Value(other)) if one.expose_secret() == other.expose_secret() => Secret::Value(one),
-        (Some(_), _) => {
-            faults.add("redis.password: stores.baselines has a password too: keep one");
-            Secret::None
-        }
-        (None, section) => section,
-    };
-    (user, password)
 }
 
 #[cfg(test)]

@@ -14,37 +14,10 @@ use tantivy::tokenizer::{AsciiFoldingFilter, LowerCaser, TextAnalyzer};
 use super::porter2::Porter2;
 use super::words::Words;
 
+pub use crate::alerts::{ALERT_ID, ALERT_TYPE, CREATED_AT, DEPARTMENT, DETECTION_RULES, MESSAGE, PARTITION, RISK_SCORE, SEQ, SEVERITY, TIMESTAMP, TITLE, TRANSACTION_ID, USER_ID};
+
 /// Name of the analyser of [`TITLE`] and [`MESSAGE`]. An index that names another was written by another analyser, and is refused.
 pub const ANALYZER: &str = "wardhouse-2";
-
-/// Identity of the alert; whole.
-pub const ALERT_ID: &str = "alert_id";
-/// The transaction that raised it; whole.
-pub const TRANSACTION_ID: &str = "transaction_id";
-/// Whose transaction it was; whole.
-pub const USER_ID: &str = "user_id";
-/// The rule with most points; whole.
-pub const ALERT_TYPE: &str = "alert_type";
-/// `high` or `critical`; whole.
-pub const SEVERITY: &str = "severity";
-/// Of the transaction; whole.
-pub const DEPARTMENT: &str = "department";
-/// 0 to 100.
-pub const RISK_SCORE: &str = "risk_score";
-/// Partition of the scored record.
-pub const PARTITION: &str = "partition";
-/// Its number within the partition.
-pub const SEQ: &str = "seq";
-/// When the scored record was appended: microseconds UTC.
-pub const CREATED_AT: &str = "created_at";
-/// When the transaction happened: microseconds UTC.
-pub const TIMESTAMP: &str = "timestamp";
-/// Heading; analysed.
-pub const TITLE: &str = "title";
-/// The sentence; analysed.
-pub const MESSAGE: &str = "message";
-/// Names of the rules that gave points, each whole.
-pub const DETECTION_RULES: &str = "detection_rules";
 
 /// The fields of one alert.
 #[must_use]

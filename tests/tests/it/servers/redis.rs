@@ -197,7 +197,7 @@ async fn a_layout_of_somebody_else_or_of_a_newer_wardhouse_is_refused_and_left_a
 #[cfg_attr(not(has_redis), ignore = "WARDHOUSE_TEST_REDIS names no server")]
 async fn encryption_where_the_server_has_none_is_told() {
     let plain = settings("whtest", &RawRedis { connect_timeout_ms: 500, ..RawRedis::default() });
-    let encrypted = RedisSettings { tls: Some(wh_stores::redis::settings::Tls::default()), ..plain };
+    let encrypted = RedisSettings { tls: Some(wh_stores::tls::Tls::default()), ..plain };
     contains(&fatal(&encrypted).await, "does not speak TLS");
 }
 
@@ -215,7 +215,7 @@ async fn an_encrypted_server_is_reached_as_its_settings_say_only() {
     delete(&mut connect(&good).await.unwrap(), &good.namespace).await;
 
     contains(&fatal(&RedisSettings { tls: None, ..good.clone() }).await, "speaks TLS");
-    let tls = wh_stores::redis::settings::Tls::default();
+    let tls = wh_stores::tls::Tls::default();
     contains(&fatal(&RedisSettings { tls: Some(tls), ..good.clone() }).await, "certificate is not accepted");
     let password = wh_stores::Secret::Value("wrong".into());
     contains(&fatal(&RedisSettings { password, ..good.clone() }).await, "redis.password");
