@@ -1,8 +1,14 @@
 //! The command line as it is written.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::commands::backtest::BacktestArgs;
+use crate::commands::benford::BenfordArgs;
+use crate::commands::evaluate::EvaluateArgs;
+use crate::commands::explain::ExplainArgs;
+use crate::commands::fit_priors::FitPriorsArgs;
 
 /// Exit codes, as `--help` tells them.
 const EXIT_CODES: &str = "Exit codes: 0 done · 1 a stage, a store or the input failed (the message says what to do) · 2 wrong usage or settings\n\nFirst time here? `wardhouse up` runs everything on files under ./data.";
@@ -52,6 +58,21 @@ pub(crate) enum Command {
     /// Score NDJSON offline, from an empty state: lines in, lines out. No store is touched.
     #[command(after_help = "Example: wardhouse score my.ndjson --rejects bad.ndjson > scores.ndjson\n         wardhouse generate --count 1000 | wardhouse score | head")]
     Score(ScoreArgs),
+    /// Tell how a score came about: the record, the baseline as it was, each reason, and what would have changed its level.
+    #[command(after_help = "Example: wardhouse explain TXN-CX143JSJ\n         wardhouse explain 0b0e7e0a-5b1f-5f0e-9a53-1d0a9c6b8e21   # an alert by its id")]
+    Explain(ExplainArgs),
+    /// Replay history under another ruleset, and show which alerts would be gained and lost.
+    #[command(after_help = "Example: wardhouse backtest candidate.toml\n         wardhouse backtest candidate.toml --input history.ndjson --labels truth.csv")]
+    Backtest(BacktestArgs),
+    /// Measure how well fraud is found, on made-up streams whose truth is hidden, or on a labelled file of your own.
+    #[command(after_help = "Example: wardhouse evaluate --seeds 1001-1005 --plots plots\n         wardhouse evaluate --input my.ndjson --labels truth.csv")]
+    Evaluate(EvaluateArgs),
+    /// Fit what amounts are usual by type and department, before a user's own are known.
+    #[command(after_help = "Example: wardhouse fit-priors --input history.ndjson --output rules.toml")]
+    FitPriors(FitPriorsArgs),
+    /// Compare first digits with Benford's law by user and department: an indicator for a batch, never an alert.
+    #[command(after_help = "Example: wardhouse benford --input history.ndjson")]
+    Benford(BenfordArgs),
     /// Make transactions of a hospital that does not exist, as NDJSON or into the log.
     #[command(after_help = "Example: wardhouse generate --seed 7 --count 100000 --labels truth.ndjson > my.ndjson")]
     Generate(GenerateArgs),
@@ -89,6 +110,12 @@ pub(crate) enum Command {
         after_help = "Example: wardhouse dead-letters list --class amount\n         wardhouse dead-letters show 0/17\n         wardhouse dead-letters retry 0/17"
     )]
     DeadLetters(DeadLetters),
+    /// Show the ruleset in force, check a ruleset file, or compare two.
+    #[command(
+        subcommand,
+        after_help = "Example: wardhouse rules show > rules.toml\n         wardhouse rules check rules.toml\n         wardhouse rules diff rules.toml candidate.toml"
+    )]
+    Rules(RulesCommand),
     /// Check or show the settings in force.
     #[command(subcommand, after_help = "Example: wardhouse config check --config my.toml")]
     Config(ConfigCommand),
@@ -118,6 +145,9 @@ pub(crate) struct UpArgs {
     /// End when the input is in every store.
     #[arg(long)]
     pub(crate) until_idle: bool,
+    /// Score by this ruleset file, in place of the one that the settings name.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) rules: Option<PathBuf>,
 }
 
 /// `run`
@@ -129,6 +159,9 @@ pub(crate) struct RunArgs {
     /// Where neither the baselines store nor the log reaches back far enough, let the scorer begin with empty baselines.
     #[arg(long)]
     pub(crate) cold_start: bool,
+    /// Score by this ruleset file, in place of the one that the settings name.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) rules: Option<PathBuf>,
 }
 
 /// A role that a process can run.
@@ -138,6 +171,8 @@ pub(crate) enum RoleName {
     Intake,
     /// Score.
     Scorer,
+    /// Find patterns over several accounts; one instance works, others stand by.
+    Patterns,
     /// Write the ledger.
     Ledger,
     /// Write the documents.
@@ -167,6 +202,9 @@ pub(crate) struct ScoreArgs {
     /// Write the output here instead of to stdout.
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
+    /// Score by this ruleset file, in place of the one that the settings name.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) rules: Option<PathBuf>,
 }
 
 /// Order of offline scoring.
@@ -265,6 +303,9 @@ pub(crate) struct ReplayArgs {
     /// The store; all four where none is named.
     #[arg(long, value_enum)]
     pub(crate) store: Option<StoreName>,
+    /// What is written again: scored records, or patterns by account (into ledger and search).
+    #[arg(long, value_enum, default_value_t = StreamName::Scorer)]
+    pub(crate) stream: StreamName,
     /// One partition; all where none is named.
     #[arg(long)]
     pub(crate) partition: Option<u32>,
@@ -274,6 +315,15 @@ pub(crate) struct ReplayArgs {
     /// The seq behind the last.
     #[arg(long)]
     pub(crate) to: Option<u64>,
+}
+
+/// A numbered stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum StreamName {
+    /// Scored records.
+    Scorer,
+    /// Patterns by account, with their alerts.
+    Patterns,
 }
 
 /// A store that a sink writes.
@@ -341,4 +391,47 @@ pub(crate) enum ConfigCommand {
     Check,
     /// Print the settings in force.
     Show,
+}
+
+/// `rules`
+#[derive(Debug, Subcommand)]
+pub(crate) enum RulesCommand {
+    /// Print the ruleset in force as a file, every setting with its meaning.
+    Show {
+        /// This ruleset file, in place of the one that the settings name.
+        #[arg(long, value_name = "FILE", conflicts_with = "default")]
+        rules: Option<PathBuf>,
+        /// The one that Wardhouse comes with.
+        #[arg(long)]
+        default: bool,
+    },
+    /// Say whether a file is a valid ruleset, every fault at once with its line.
+    Check {
+        /// The ruleset file.
+        file: PathBuf,
+    },
+    /// Tell what differs between two ruleset files, or between the ruleset in force and one file.
+    Diff {
+        /// A ruleset file; where it is the only one, it is compared with the ruleset in force.
+        before: PathBuf,
+        /// The other.
+        after: Option<PathBuf>,
+    },
+}
+
+impl Command {
+    /// The ruleset file that the command line names.
+    pub(crate) fn rules(&self) -> Option<&Path> {
+        match self {
+            Command::Up(args) => args.rules.as_deref(),
+            Command::Run(args) => args.rules.as_deref(),
+            Command::Score(args) => args.rules.as_deref(),
+            Command::Explain(args) => args.rules.as_deref(),
+            Command::Backtest(args) => args.rules.as_deref(),
+            Command::Evaluate(args) => args.rules.as_deref(),
+            Command::FitPriors(args) => args.rules.as_deref(),
+            Command::Rules(RulesCommand::Show { rules, .. }) => rules.as_deref(),
+            _ => None,
+        }
+    }
 }

@@ -7,6 +7,7 @@ mod failure;
 mod operations;
 mod pipeline;
 mod places;
+mod ruleset;
 mod settings;
 mod sql;
 mod stores;
@@ -82,12 +83,18 @@ fn run(cli: Cli) -> Result<(), Failure> {
             clap_complete::generate(shell, &mut <Cli as clap::CommandFactory>::command(), "wardhouse", &mut stdout());
             Ok(())
         }
+        Command::Rules(args::RulesCommand::Check { file }) => commands::rules::check(&file),
         command => {
-            let settings = settings::load(cli.global.config.as_deref(), cli.global.data.as_deref()).map_err(Failure::Settings)?;
+            let settings = settings::load(cli.global.config.as_deref(), cli.global.data.as_deref(), command.rules()).map_err(Failure::Settings)?;
             match command {
                 Command::Up(args) => commands::up::run(&settings, &args),
                 Command::Run(args) => commands::run::run(&settings, &args),
                 Command::Score(args) => commands::score::run(&settings, &args),
+                Command::Explain(args) => commands::explain::run(&settings, &args),
+                Command::Backtest(args) => commands::backtest::run(&settings, &args),
+                Command::Evaluate(args) => commands::evaluate::run(&settings, &args),
+                Command::FitPriors(args) => commands::fit_priors::run(&settings, &args),
+                Command::Benford(args) => commands::benford::run(&settings, &args),
                 Command::Generate(args) => commands::generate::run(&settings, &args),
                 Command::Import(args) => commands::import::run(&settings, &args),
                 Command::Doctor { json } => commands::doctor::run(&settings, json),
@@ -96,6 +103,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
                 Command::Sql(args) => commands::sql::run(&settings, args),
                 Command::Replay(args) => commands::replay::run(&settings, &args),
                 Command::DeadLetters(args) => commands::dead_letters::run(&settings, args),
+                Command::Rules(args) => commands::rules::run(&settings, &args),
                 Command::Config(args) => commands::config::run(&settings, args),
                 Command::Completions { .. } => Ok(()),
             }

@@ -69,6 +69,8 @@ fn render(operations: &Operations) -> Result<String, std::fmt::Error> {
     let alerts = counter(&mut registry, "alerts", "Alerts raised or stored by a stage since the process started");
     let lag = Family::<Stage, Gauge>::default();
     registry.register("lag_records", "Records that the log holds and a stage has not settled", lag.clone());
+    let awaited = Family::<Stage, Gauge>::default();
+    registry.register("awaited_partitions", "Partitions of the scorer that may still bring something earlier than what a stage has taken (patterns)", awaited.clone());
     let visible = Family::<StageQuantile, Seconds>::default();
     registry.register("append_to_visible_seconds", "Time from the source record's append until it can be read in the store", visible.clone());
     let write = Family::<StageQuantile, Seconds>::default();
@@ -83,6 +85,9 @@ fn render(operations: &Operations) -> Result<String, std::fmt::Error> {
         }
         let waiting = operations.lags.get(role).map_or(0, |lag| lag.load(Ordering::Relaxed));
         lag.get_or_create(&label).set(i64::try_from(waiting).unwrap_or(i64::MAX));
+        if *role == RoleName::Patterns {
+            awaited.get_or_create(&label).set(i64::try_from(gauges.waiting.load(Ordering::Relaxed)).unwrap_or(i64::MAX));
+        }
         let quantiles = QUANTILES.map(|(q, _)| q);
         for (family, micros) in [(&visible, gauges.visible_quantiles(&quantiles, false).0), (&write, gauges.write_quantiles(&quantiles))] {
             for ((_, quantile), micros) in QUANTILES.into_iter().zip(micros) {

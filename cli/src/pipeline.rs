@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -9,7 +10,7 @@ use wh_eventlog::gauges::Gauges;
 use wh_eventlog::retry::until_settled;
 use wh_eventlog::{Log, Record};
 use wh_schemas::event::SystemEvent;
-use wh_schemas::topics::{ACCEPTED_TRANSACTIONS, HOSPITAL_TRANSACTIONS, RISK_SCORES, SYSTEM_EVENTS};
+use wh_schemas::topics::{ACCEPTED_TRANSACTIONS, ACCOUNT_ACTIVITY, HOSPITAL_TRANSACTIONS, RISK_ALERTS, RISK_SCORES, SYSTEM_EVENTS};
 use wh_schemas::{Reaction, ids};
 use wh_sinks::delivery::runner::{self, RunnerSettings};
 use wh_sinks::influxdb::Reporter;
@@ -23,7 +24,7 @@ use crate::settings::Settings;
 use crate::{build, stores};
 
 /// The stages that move data, in the order of the data's way.
-pub(crate) const STAGES: [RoleName; 6] = [RoleName::Intake, RoleName::Scorer, RoleName::Ledger, RoleName::Documents, RoleName::Metrics, RoleName::Search];
+pub(crate) const STAGES: [RoleName; 7] = [RoleName::Intake, RoleName::Scorer, RoleName::Patterns, RoleName::Ledger, RoleName::Documents, RoleName::Metrics, RoleName::Search];
 
 /// How often stages tell InfluxDB of themselves.
 const REPORT_EVERY: std::time::Duration = std::time::Duration::from_secs(10);
@@ -40,6 +41,7 @@ pub(crate) fn name(role: RoleName) -> &'static str {
     match role {
         RoleName::Intake => wh_ingest::intake::GROUP,
         RoleName::Scorer => wh_scorer::stage::GROUP,
+        RoleName::Patterns => wh_scorer::pattern_stage::GROUP,
         RoleName::Ledger => "ledger",
         RoleName::Documents => "documents",
         RoleName::Metrics => "metrics",
@@ -48,12 +50,14 @@ pub(crate) fn name(role: RoleName) -> &'static str {
     }
 }
 
-/// Topic that a stage reads.
-fn input(role: RoleName) -> &'static str {
+/// Topics that a stage reads, but for the events of the stages themselves.
+fn inputs(role: RoleName) -> &'static [&'static str] {
     match role {
-        RoleName::Intake => HOSPITAL_TRANSACTIONS,
-        RoleName::Scorer => ACCEPTED_TRANSACTIONS,
-        _ => RISK_SCORES,
+        RoleName::Intake => &[HOSPITAL_TRANSACTIONS],
+        RoleName::Scorer => &[ACCEPTED_TRANSACTIONS],
+        RoleName::Patterns => &[ACCOUNT_ACTIVITY],
+        RoleName::Ledger | RoleName::Search => &[RISK_SCORES, RISK_ALERTS],
+        RoleName::Documents | RoleName::Metrics | RoleName::Http => &[RISK_SCORES],
     }
 }
 
@@ -64,7 +68,7 @@ fn store_of(role: RoleName) -> Option<StoreName> {
         RoleName::Documents => Some(StoreName::Documents),
         RoleName::Metrics => Some(StoreName::Metrics),
         RoleName::Search => Some(StoreName::Search),
-        RoleName::Intake | RoleName::Scorer | RoleName::Http => None,
+        RoleName::Intake | RoleName::Scorer | RoleName::Patterns | RoleName::Http => None,
     }
 }
 
@@ -113,7 +117,9 @@ impl Pipeline {
             Ok::<_, Reaction>((role, (store, opened)))
         });
         let checkpoints = async { Ok(if roles.contains(&RoleName::Scorer) { Some(opened(name(RoleName::Scorer), stores::open_checkpoints(settings)).await?) } else { None }) };
-        let (stores, checkpoints) = futures::future::try_join(futures::future::try_join_all(opening), checkpoints).await?;
+        let patterns =
+            async { Ok(if roles.contains(&RoleName::Patterns) { Some(opened(name(RoleName::Patterns), stores::open_pattern_checkpoints(settings)).await?) } else { None }) };
+        let (stores, checkpoints, patterns) = futures::future::try_join3(futures::future::try_join_all(opening), checkpoints, patterns).await?;
         let stores: BTreeMap<_, _> = stores.into_iter().collect();
         let mut pipeline = Pipeline {
             log: log.clone(),
@@ -151,6 +157,26 @@ impl Pipeline {
                     wh_scorer::stage::run(log, checkpoints, stage, gauges, stop).await
                 };
                 (name(RoleName::Scorer), run.await)
+            });
+        }
+        if let Some(checkpoints) = patterns {
+            let stage = wh_scorer::pattern_stage::PatternSettings {
+                checkpoint_every: settings.checkpoint_every,
+                ..wh_scorer::pattern_stage::PatternSettings::new(settings.ruleset.account_rules(), wh_ingest::intake::GROUP, build::VERSION)
+            };
+            let (log, gauges, stop, settings) = (log.clone(), gauges(RoleName::Patterns), pipeline.stop.clone(), settings.clone());
+            pipeline.tasks.spawn(async move {
+                let run = async {
+                    let checkpoints = match checkpoints {
+                        Some(checkpoints) => checkpoints,
+                        None => match until_settled(&stop, &gauges, || stores::open_pattern_checkpoints(&settings)).await? {
+                            Some(checkpoints) => checkpoints,
+                            None => return Ok(()),
+                        },
+                    };
+                    wh_scorer::pattern_stage::run(log, checkpoints, stage, gauges, stop).await
+                };
+                (name(RoleName::Patterns), run.await)
             });
         }
         for (role, (store_name, store)) in stores {
@@ -251,6 +277,11 @@ impl Pipeline {
         lags(&*self.log, &self.gauges, self.shared).await
     }
 
+    /// Whether no partition of the scorer is waited for any more, so that what patterns by account can find so far is found.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.gauges.get(&RoleName::Patterns).is_none_or(|gauges| gauges.waiting.load(Ordering::Relaxed) == 0)
+    }
+
     /// Whether everything that the log held when this was called is settled and visible in every store.
     ///
     /// # Errors
@@ -273,16 +304,18 @@ impl Pipeline {
 async fn lags(log: &dyn Log, gauges: &BTreeMap<RoleName, Arc<Gauges>>, shared: bool) -> Result<Vec<(RoleName, u64)>, Reaction> {
     let mut lags = Vec::new();
     for (role, gauges) in gauges {
-        let topic = input(*role);
         let mut lag = 0;
-        let partitions = log.partitions(topic).await?;
-        let reached: Vec<Option<u64>> = (0..partitions).map(|partition| gauges.offset(topic, partition)).collect();
-        // Where the log is shared, other members' partitions are theirs to tell; before the first assignment nothing is known yet.
-        let others = shared && reached.iter().any(Option::is_some);
-        for (partition, reached) in (0..partitions).zip(reached) {
-            if reached.is_some() || !others {
-                let bounds = log.bounds(topic, partition).await?;
-                lag += bounds.end.saturating_sub(reached.unwrap_or(bounds.start));
+        for topic in inputs(*role) {
+            let partitions = log.partitions(topic).await?;
+            let reached: Vec<Option<u64>> = (0..partitions).map(|partition| gauges.offset(topic, partition)).collect();
+            // Where the log is shared, other members' partitions are theirs to tell; before the first assignment nothing is known yet. Of
+            // patterns one instance works: one that stands by is never assigned anything.
+            let others = shared && (*role == RoleName::Patterns || reached.iter().any(Option::is_some));
+            for (partition, reached) in (0..partitions).zip(reached) {
+                if reached.is_some() || !others {
+                    let bounds = log.bounds(topic, partition).await?;
+                    lag += bounds.end.saturating_sub(reached.unwrap_or(bounds.start));
+                }
             }
         }
         lags.push((*role, lag));

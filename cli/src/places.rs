@@ -68,7 +68,7 @@ impl Places {
             RoleName::Documents => matches!(self.documents, DocumentsPlace::Sqlite(_)),
             RoleName::Metrics => matches!(self.metrics, MetricsPlace::Sqlite(_)),
             RoleName::Search => matches!(self.search, SearchPlace::Tantivy(_)),
-            RoleName::Scorer => matches!(self.baselines, BaselinesPlace::Sqlite(_)),
+            RoleName::Scorer | RoleName::Patterns => matches!(self.baselines, BaselinesPlace::Sqlite(_)),
             RoleName::Intake | RoleName::Http => false,
         }
     }

@@ -10,6 +10,7 @@ use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
 use serde::{Deserialize, Serialize};
 use wh_schemas::validate::{DEFAULT_LABEL_KEYS, Reading};
+use wh_scorer::engine::Ruleset;
 use wh_stores::elasticsearch::RawElasticsearch;
 use wh_stores::influxdb::RawInfluxdb;
 use wh_stores::kafka::RawKafka;
@@ -150,14 +151,17 @@ impl Default for RawIntake {
 struct RawScorer {
     checkpoint_ms: u64,
     dedup_horizon: u64,
+    /// The ruleset file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rules: Option<String>,
     metadata_keys: Vec<String>,
     limits: Vec<f64>,
 }
 
 impl Default for RawScorer {
     fn default() -> Self {
-        let rules = wh_scorer::engine::Ruleset::default();
-        RawScorer { checkpoint_ms: 500, dedup_horizon: wh_scorer::dedup::DEFAULT_HORIZON as u64, metadata_keys: rules.metadata_keys, limits: rules.limits }
+        let Ruleset { metadata_keys, limits, .. } = Ruleset::default();
+        RawScorer { checkpoint_ms: 500, dedup_horizon: wh_scorer::dedup::DEFAULT_HORIZON as u64, rules: None, metadata_keys, limits }
     }
 }
 
@@ -238,7 +242,7 @@ pub(crate) struct Settings {
     pub(crate) partitions: u32,
     pub(crate) log_sizes: wh_eventlog::embedded::Settings,
     pub(crate) reading: Reading,
-    pub(crate) ruleset: wh_scorer::engine::Ruleset,
+    pub(crate) ruleset: Ruleset,
     pub(crate) checkpoint_every: Duration,
     pub(crate) dedup_horizon: usize,
     pub(crate) publish_every: Duration,
@@ -264,11 +268,11 @@ pub(crate) struct Generator {
     pub(crate) history_days: u32,
 }
 
-/// Reads and validates the settings; every fault at once.
+/// Reads and validates the settings; every fault at once. `rules`, a ruleset file, counts before the one that they name.
 ///
 /// # Errors
 /// A sentence a fault.
-pub(crate) fn load(file: Option<&Path>, data: Option<&Path>) -> Result<Settings, Vec<String>> {
+pub(crate) fn load(file: Option<&Path>, data: Option<&Path>, rules: Option<&Path>) -> Result<Settings, Vec<String>> {
     let mut figment = Figment::from(Serialized::defaults(Raw::default()));
     match file {
         Some(path) if !path.is_file() => return Err(vec![format!("there is no settings file {}: check --config", path.display())]),
@@ -284,8 +288,12 @@ pub(crate) fn load(file: Option<&Path>, data: Option<&Path>) -> Result<Settings,
             figment = figment.merge((key.to_lowercase().replace("__", "."), value));
         }
     }
+    if let Some(path) = rules {
+        figment = figment.merge(("scorer.rules", path.display().to_string()));
+    }
     let raw: Raw = figment.extract().map_err(|errors| errors.into_iter().map(|e| sentence(&e)).collect::<Vec<_>>())?;
-    Settings::try_new(raw, data).map(|settings| Settings { file: file.map(Path::to_owned), ..settings })
+    let rules = raw.scorer.rules.as_deref().map(|path| crate::ruleset::read(Path::new(path)));
+    Settings::try_new(raw, data, rules).map(|settings| Settings { file: file.map(Path::to_owned), ..settings })
 }
 
 /// Whether a setting of the environment is a password or what stands for one.
@@ -305,8 +313,23 @@ fn sentence(error: &figment::Error) -> String {
     if at.is_empty() { error.kind.to_string() } else { format!("{at}: {}", error.kind) }
 }
 
+/// Three settings stand in a ruleset too. Where a ruleset file is named, it alone says what they are, so that its hash is
+/// that of the file; one that is set here as well must say the same.
+fn contradictions(raw: &Raw, ruleset: &Ruleset, faults: &mut Faults) {
+    let usual = Raw::default();
+    let mut compare = |name: &str, set: bool, same: bool, there: &str| {
+        if set && !same {
+            faults.add(format!("{name} is set here, and scorer.rules names a file whose {there} is another: leave out {name}, or give both the same value"));
+        }
+    };
+    let (zone, limits, keys) = (&raw.hospital.time_zone, &raw.scorer.limits, &raw.scorer.metadata_keys);
+    compare("hospital.time_zone", *zone != usual.hospital.time_zone, zone == ruleset.time_zone.name(), "time_zone");
+    compare("scorer.limits", *limits != usual.scorer.limits, *limits == ruleset.limits, "limits");
+    compare("scorer.metadata_keys", *keys != usual.scorer.metadata_keys, *keys == ruleset.metadata_keys, "metadata_keys");
+}
+
 impl Settings {
-    fn try_new(mut raw: Raw, data: Option<&Path>) -> Result<Settings, Vec<String>> {
+    fn try_new(mut raw: Raw, data: Option<&Path>, rules: Option<Result<Ruleset, Vec<String>>>) -> Result<Settings, Vec<String>> {
         let mut told = Vec::new();
         let data = data.map_or_else(|| PathBuf::from(DEFAULT_DATA), Path::to_owned);
         let places = Places::try_new(&raw, &data, &mut told);
@@ -320,6 +343,18 @@ impl Settings {
             faults.add(format!("hospital.time_zone = {:?}: expected an IANA name such as Europe/Berlin", raw.hospital.time_zone));
             Tz::UTC
         });
+        let rules = rules.transpose().unwrap_or_else(|told| {
+            told.into_iter().for_each(|fault| faults.add(fault));
+            None
+        });
+        let ruleset = match rules {
+            Some(ruleset) => {
+                contradictions(&raw, &ruleset, &mut faults);
+                ruleset
+            }
+            None => Ruleset { time_zone: zone, limits: raw.scorer.limits.clone(), metadata_keys: raw.scorer.metadata_keys.clone(), ..Ruleset::default() },
+        };
+        let zone = ruleset.time_zone;
         let mut within = |name: &str, value: u64, from: u64, to: u64| faults.within(name, value, from, to);
         let partitions = within("log.partitions", u64::from(raw.log.partitions), 1, 1_024);
         let max_mib = within("log.max_mib", raw.log.max_mib, 16, 1 << 30);
@@ -357,8 +392,10 @@ impl Settings {
         }
         faults.unless_any(())?;
         let narrow = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
-        let ruleset =
-            wh_scorer::engine::Ruleset { zone, limits: raw.scorer.limits.clone(), metadata_keys: raw.scorer.metadata_keys.clone(), ..wh_scorer::engine::Ruleset::default() };
+        // What is shown is what is in force.
+        raw.hospital.time_zone = zone.name().to_owned();
+        raw.scorer.limits.clone_from(&ruleset.limits);
+        raw.scorer.metadata_keys.clone_from(&ruleset.metadata_keys);
         Ok(Settings {
             places,
             data,
@@ -401,7 +438,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("w.toml");
         std::fs::write(&path, text).unwrap();
-        load(Some(&path), None)
+        load(Some(&path), None, None)
     }
 
     #[test]
@@ -433,5 +470,21 @@ mod tests {
         let shown = format!("{}{settings:?}", settings.to_toml());
         assert!(!shown.contains("s3cret") && !shown.contains("t0p"), "{shown}");
         assert!(shown.contains("postgres://me@h/db"));
+    }
+
+    #[test]
+    fn a_ruleset_file_says_its_zone_limits_and_keys_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let rules = folder.path().join("rules.toml");
+        std::fs::write(&rules, "time_zone = \"Europe/Berlin\"\nlimits = [7.0]\n").unwrap();
+        let named = format!("[scorer]\nrules = {:?}\n", rules.display().to_string());
+        let settings = from(&named).unwrap();
+        assert_eq!((settings.zone, settings.ruleset.limits.clone()), (Tz::Europe__Berlin, vec![7.0]));
+        assert_eq!(from(&settings.to_toml()).unwrap().to_toml(), settings.to_toml());
+        let told = from(&format!("{named}limits = [8.0]\n[hospital]\ntime_zone = \"Asia/Tokyo\"\n")).unwrap_err().join("\n");
+        assert!(told.contains("scorer.limits") && told.contains("hospital.time_zone"), "{told}");
+        std::fs::write(&rules, "limts = [7.0]\n").unwrap();
+        let told = from(&named).unwrap_err().join("\n");
+        assert!(told.contains("rules.toml:1:1: limts: ") && told.contains("did you mean limits?") && told.contains("    1 | limts = [7.0]\n      | ^^^^^"), "{told}");
     }
 }

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use wh_eventlog::embedded::EmbeddedLog;
 use wh_eventlog::kafka::{KafkaLog, KafkaReader};
 use wh_eventlog::{Log, Reader};
-use wh_ops::status::ScorerPartition;
+use wh_ops::status::{Patterns, ScorerPartition, Sink};
 use wh_schemas::{Reaction, layout, topics};
 use wh_scorer::state::CheckpointStore;
+use wh_scorer::state::patterns::PatternCheckpoints;
 use wh_scorer::state::sqlite::SqliteCheckpoints;
 use wh_sinks::delivery::{Store, StorePosition};
 use wh_sinks::{sqlite, tantivy};
@@ -78,29 +79,50 @@ pub(crate) async fn open_checkpoints(settings: &Settings) -> Result<Box<dyn Chec
     })
 }
 
-/// How far a sink's store says that it has come with the scored stream.
+/// Opens the checkpoints of patterns by account: the same store by a connection of its own.
 ///
 /// # Errors
 /// What the store says.
-pub(crate) async fn positions(settings: &Settings, store: StoreName) -> Result<Vec<StorePosition>, Reaction> {
-    const STREAM: &str = "scorer";
+pub(crate) async fn open_pattern_checkpoints(settings: &Settings) -> Result<Box<dyn PatternCheckpoints>, Reaction> {
+    Ok(match &settings.places.baselines {
+        BaselinesPlace::Sqlite(path) => Box::new(SqliteCheckpoints::open(path)?),
+        BaselinesPlace::Redis(redis) => Box::new(wh_scorer::state::redis::RedisCheckpoints::open(redis).await?),
+    })
+}
+
+/// What each sink's store says of itself.
+///
+/// # Errors
+/// What the store says.
+pub(crate) async fn sinks(settings: &Settings) -> Result<Vec<Sink<'static>>, Reaction> {
+    let mut sinks = Vec::new();
+    for (name, store) in [("ledger", StoreName::Ledger), ("documents", StoreName::Documents), ("metrics", StoreName::Metrics), ("search", StoreName::Search)] {
+        let scorer = positions(settings, store, "scorer").await?;
+        let patterns = if matches!(store, StoreName::Ledger | StoreName::Search) { Some(positions(settings, store, "patterns").await?) } else { None };
+        sinks.push(Sink { name, scorer, patterns });
+    }
+    Ok(sinks)
+}
+
+/// How far a sink's store says that it has come with a stream.
+async fn positions(settings: &Settings, store: StoreName, stream: &str) -> Result<Vec<StorePosition>, Reaction> {
     let places = &settings.places;
     match store {
         StoreName::Ledger => match &places.ledger {
-            LedgerPlace::Sqlite(path) => sqlite::file::read_positions(path, &layout::LEDGER, STREAM),
-            LedgerPlace::Postgres(postgres) => wh_sinks::postgres::read_positions(postgres, STREAM).await,
+            LedgerPlace::Sqlite(path) => sqlite::file::read_positions(path, &layout::LEDGER, stream),
+            LedgerPlace::Postgres(postgres) => wh_sinks::postgres::read_positions(postgres, stream).await,
         },
         StoreName::Documents => match &places.documents {
-            DocumentsPlace::Sqlite(path) => sqlite::file::read_positions(path, &layout::DOCUMENTS, STREAM),
-            DocumentsPlace::Mongodb(mongodb) => wh_sinks::mongodb::read_positions(mongodb, STREAM).await,
+            DocumentsPlace::Sqlite(path) => sqlite::file::read_positions(path, &layout::DOCUMENTS, stream),
+            DocumentsPlace::Mongodb(mongodb) => wh_sinks::mongodb::read_positions(mongodb, stream).await,
         },
         StoreName::Metrics => match &places.metrics {
-            MetricsPlace::Sqlite(path) => sqlite::file::read_positions(path, &layout::METRICS, STREAM),
-            MetricsPlace::Influxdb(influxdb) => wh_sinks::influxdb::read_positions(influxdb, STREAM).await,
+            MetricsPlace::Sqlite(path) => sqlite::file::read_positions(path, &layout::METRICS, stream),
+            MetricsPlace::Influxdb(influxdb) => wh_sinks::influxdb::read_positions(influxdb, stream).await,
         },
         StoreName::Search => match &places.search {
-            SearchPlace::Tantivy(folder) => tantivy::read_positions(folder, STREAM),
-            SearchPlace::Elasticsearch(elasticsearch) => wh_sinks::elasticsearch::read_positions(elasticsearch, STREAM).await,
+            SearchPlace::Tantivy(folder) => tantivy::read_positions(folder, stream),
+            SearchPlace::Elasticsearch(elasticsearch) => wh_sinks::elasticsearch::read_positions(elasticsearch, stream).await,
         },
     }
 }
@@ -115,6 +137,18 @@ pub(crate) async fn scorer(settings: &Settings) -> Result<Vec<ScorerPartition>, 
         BaselinesPlace::Redis(redis) => wh_scorer::state::redis::read_partitions(redis).await?,
     };
     Ok(partitions.into_iter().map(|(next_offset, record)| ScorerPartition { next_offset, counts: record.counts }).collect())
+}
+
+/// What the checkpoint of patterns by account says.
+///
+/// # Errors
+/// What the store says.
+pub(crate) async fn patterns(settings: &Settings) -> Result<Patterns, Reaction> {
+    let found = match &settings.places.baselines {
+        BaselinesPlace::Sqlite(path) => wh_scorer::state::sqlite::read_patterns(path)?,
+        BaselinesPlace::Redis(redis) => wh_scorer::state::redis::read_patterns(redis).await?,
+    };
+    Ok(found.map(|(position, record)| Patterns { next_offset: position.next_offset, counts: record.counts }).unwrap_or_default())
 }
 
 /// Makes what a role's server lacks; a sentence for each thing done. What is embedded is made by its first start.

@@ -113,7 +113,7 @@ for role, server in sections.items():
     if secure and not (section.get("tls") and section.get("ca_file") and (section.get("password_file") or section.get("token_file"))):
         fault("wardhouse", f"[{server}] has no TLS or no password in the secure variant")
 stages = {name for name, service in services.items() if (service.get("command") or [""])[0] == "run"}
-if stages != {"http", "intake", "scorer", "ledger", "documents", "metrics", "search"}:
+if stages != {"http", "intake", "scorer", "patterns", "ledger", "documents", "metrics", "search"}:
     fault("wardhouse", f"the stages are {sorted(stages)}")
 if secure:
     for name in ("kafka", "kafka-2", "kafka-3"):

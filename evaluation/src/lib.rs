@@ -19,6 +19,7 @@ pub mod schemes;
 #[cfg(test)]
 mod tests;
 pub mod transaction;
+pub mod unseen;
 mod work;
 pub mod world;
 

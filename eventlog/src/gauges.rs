@@ -23,6 +23,9 @@ pub struct Gauges {
     pub alerts: AtomicU64,
     /// Writes that were tried again.
     pub retries: AtomicU64,
+    /// What this stage waits for before all that it has taken counts: partitions of the scorer that may still bring something earlier
+    /// (patterns); 0 of any other stage.
+    pub waiting: AtomicU64,
     reached: Mutex<BTreeMap<(String, u32), u64>>,
     latency: Mutex<Latencies>,
 }
@@ -47,6 +50,7 @@ impl Gauges {
             dead_letters: AtomicU64::new(0),
             alerts: AtomicU64::new(0),
             retries: AtomicU64::new(0),
+            waiting: AtomicU64::new(0),
             reached: Mutex::new(BTreeMap::new()),
             latency: Mutex::new(Latencies { append_to_visible: histogram(), write: histogram() }),
         }

@@ -1,4 +1,5 @@
-//! `replay`: records of `risk-scores` written again into a store, as they were recorded. Idempotent; no position moves.
+//! `replay`: records of `risk-scores`, or patterns of `risk-alerts`, written again into a store, as they were recorded. Idempotent; no position
+//! moves.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -6,8 +7,9 @@ use std::sync::Arc;
 use wh_eventlog::{Bounds, Reader, Stored};
 use wh_schemas::Reaction;
 use wh_schemas::layout::METRICS_BLOCK;
-use wh_schemas::position::Seq;
-use wh_schemas::topics::RISK_SCORES;
+use wh_schemas::position::{Seq, SeqPosition};
+use wh_schemas::topics::{RISK_ALERTS, RISK_SCORES};
+use wh_scorer::pattern_alert;
 use wh_sinks::delivery::{Batch, Store};
 
 /// Which records to write again.
@@ -30,10 +32,39 @@ pub struct Replayed {
     pub written: u64,
 }
 
-/// What is read of a record to know its `seq`.
+/// What is read of a record to know its `seq`: a scored record's own, or that of a pattern's position. An alert of a transaction has none.
 #[derive(serde::Deserialize)]
 struct Numbered {
-    seq: Seq,
+    #[serde(default)]
+    seq: Option<Seq>,
+    #[serde(default)]
+    position: Option<SeqPosition>,
+}
+
+fn seq_of(record: &Stored) -> Option<Seq> {
+    let numbered = serde_json::from_slice::<Numbered>(&record.value).ok()?;
+    numbered.seq.or(numbered.position.map(|position| position.seq))
+}
+
+/// Which of the numbered streams is written again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Stream {
+    /// Scored records.
+    #[default]
+    Scorer,
+    /// Patterns by account.
+    Patterns,
+}
+
+impl Stream {
+    /// The topic that it stands in.
+    #[must_use]
+    pub fn topic(self) -> &'static str {
+        match self {
+            Stream::Scorer => RISK_SCORES,
+            Stream::Patterns => RISK_ALERTS,
+        }
+    }
 }
 
 /// Records that one write takes at most.
@@ -44,26 +75,28 @@ const READ_BYTES: usize = 4 * 1024 * 1024;
 ///
 /// # Errors
 /// Fatal where the log no longer reaches back to the range's first `seq`, or a store cannot be written.
-pub async fn replay(log: &dyn Reader, store: &mut dyn Store, range: Range, progress: &mut (dyn FnMut(u64, u64) + Send)) -> Result<Replayed, Reaction> {
-    let partitions: Vec<u32> = match range.partition {
-        Some(partition) => vec![partition],
-        None => (0..log.partitions(RISK_SCORES).await?).collect(),
+pub async fn replay(log: &dyn Reader, store: &mut dyn Store, stream: Stream, range: Range, progress: &mut (dyn FnMut(u64, u64) + Send)) -> Result<Replayed, Reaction> {
+    let topic = stream.topic();
+    let partitions: Vec<u32> = match (stream, range.partition) {
+        (_, Some(partition)) => vec![partition],
+        (Stream::Scorer, None) => (0..log.partitions(topic).await?).collect(),
+        (Stream::Patterns, None) => vec![pattern_alert::PARTITION],
     };
     // The metrics store takes whole blocks.
     let block = if store.role() == "metrics" { METRICS_BLOCK } else { 1 };
-    let reached = store.positions(RISK_SCORES).await?;
+    let reached = store.positions(topic).await?;
     let mut done = Replayed::default();
     let mut spans = Vec::new();
     for partition in partitions {
-        let bounds = log.bounds(RISK_SCORES, partition).await?;
+        let bounds = log.bounds(topic, partition).await?;
         // What the store has not reached yet comes by the stream itself.
         let visible = reached.iter().find(|p| p.partition == partition).map_or(0, |p| p.visible_seq);
         let from = range.from / block * block;
         let to = range.to.unwrap_or(u64::MAX).div_ceil(block).saturating_mul(block).min(visible);
-        let first = first_seq(log, partition, bounds).await?;
+        let first = first_seq(log, topic, partition, bounds).await?;
         if from < first && to > from {
             return Err(Reaction::fatal(format!(
-                "{RISK_SCORES} partition {partition} reaches back to seq {first} only: ask for --from {first} or later, or restore the store from a backup"
+                "{topic} partition {partition} reaches back to seq {first} only: ask for --from {first} or later, or restore the store from a backup"
             )));
         }
         spans.push((partition, from, to, bounds));
@@ -75,11 +108,11 @@ pub async fn replay(log: &dyn Reader, store: &mut dyn Store, range: Range, progr
         let mut next = from;
         let mut waiting = Vec::new();
         while next < to && offset < bounds.end {
-            let records = log.read(RISK_SCORES, partition, offset, READ_BYTES).await?;
+            let records = log.read(topic, partition, offset, READ_BYTES).await?;
             let Some(last) = records.last() else { break };
             offset = last.offset + 1;
             for record in records {
-                let Ok(Numbered { seq }) = serde_json::from_slice::<Numbered>(&record.value) else { continue };
+                let Some(seq) = seq_of(&record) else { continue };
                 // A copy was taken with its first record.
                 if seq >= next && seq < to {
                     next = seq + 1;
@@ -90,11 +123,11 @@ pub async fn replay(log: &dyn Reader, store: &mut dyn Store, range: Range, progr
                 // Everything before the block that is still being read.
                 let open = next / block * block;
                 let rest = waiting.split_off(waiting.partition_point(|(seq, _)| *seq < open));
-                write(store, partition, std::mem::replace(&mut waiting, rest), &mut done).await?;
+                write(store, topic, partition, std::mem::replace(&mut waiting, rest), &mut done).await?;
                 progress(done.records, whole);
             }
         }
-        write(store, partition, waiting, &mut done).await?;
+        write(store, topic, partition, waiting, &mut done).await?;
         progress(done.records, whole);
     }
     store.publish().await?;
@@ -102,21 +135,30 @@ pub async fn replay(log: &dyn Reader, store: &mut dyn Store, range: Range, progr
 }
 
 /// The first `seq` that the log still has.
-async fn first_seq(log: &dyn Reader, partition: u32, bounds: Bounds) -> Result<Seq, Reaction> {
+async fn first_seq(log: &dyn Reader, topic: &str, partition: u32, bounds: Bounds) -> Result<Seq, Reaction> {
     if bounds.start == 0 {
         return Ok(0);
     }
-    let first = log.read(RISK_SCORES, partition, bounds.start, 1).await?;
-    Ok(first.first().and_then(|record| serde_json::from_slice::<Numbered>(&record.value).ok()).map_or(bounds.start, |numbered| numbered.seq))
+    // Records of others, which have none, may stand before it.
+    let mut next = bounds.start;
+    while next < bounds.end {
+        let records = log.read(topic, partition, next, if topic == RISK_SCORES { 1 } else { READ_BYTES }).await?;
+        let Some(last) = records.last() else { break };
+        next = last.offset + 1;
+        if let Some(seq) = records.iter().find_map(seq_of) {
+            return Ok(seq);
+        }
+    }
+    Ok(bounds.start)
 }
 
-async fn write(store: &mut dyn Store, partition: u32, records: Vec<(Seq, Stored)>, done: &mut Replayed) -> Result<(), Reaction> {
+async fn write(store: &mut dyn Store, topic: &'static str, partition: u32, records: Vec<(Seq, Stored)>, done: &mut Replayed) -> Result<(), Reaction> {
     if records.is_empty() {
         return Ok(());
     }
     let records: Vec<Stored> = records.into_iter().map(|(_, record)| record).collect();
     done.records += records.len() as u64;
-    let batch = Batch { topic: RISK_SCORES.into(), partition, records: Arc::new(records), buried: BTreeSet::new() };
+    let batch = Batch { topic: topic.into(), partition, records: Arc::new(records), buried: BTreeSet::new() };
     done.written += store.replay(batch).await?;
     Ok(())
 }

@@ -1,11 +1,13 @@
-//! `status`: three lines that add up — intake by source record, scorer by accepted record, each sink by `seq`.
+//! `status`: lines that add up — intake by source record, scorer by accepted record, patterns by record of `account-activity`, each sink by `seq`
+//! of the scored records, and ledger and search by `seq` of the patterns too.
 
 use serde::Serialize;
 use wh_eventlog::{Bounds, Reader};
 use wh_ingest::intake;
 use wh_schemas::Reaction;
-use wh_schemas::topics::{ACCEPTED_TRANSACTIONS, HOSPITAL_TRANSACTIONS, RISK_ALERTS, RISK_SCORES};
-use wh_scorer::stage;
+use wh_schemas::topics::{ACCEPTED_TRANSACTIONS, ACCOUNT_ACTIVITY, HOSPITAL_TRANSACTIONS, RISK_ALERTS, RISK_SCORES};
+use wh_scorer::state::patterns::PatternCounts;
+use wh_scorer::{account_activity, pattern_stage, stage};
 use wh_sinks::delivery::StorePosition;
 
 /// What became of the records that one stage has read.
@@ -38,9 +40,9 @@ impl StageStatus {
 /// How the pipeline stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Status {
-    /// Intake, scorer, then each sink.
+    /// Intake, scorer, patterns, then each sink; a sink of patterns is named `ledger/patterns`.
     pub stages: Vec<StageStatus>,
-    /// Alerts in the log.
+    /// Alerts in the log, and patterns below an alert's score.
     pub alerts: u64,
     /// Dead letters in the log.
     pub dead_letters: u64,
@@ -62,10 +64,6 @@ async fn bounds(log: &dyn Reader, topic: &str) -> Result<Vec<Bounds>, Reaction> 
     Ok(all)
 }
 
-async fn count(log: &dyn Reader, topic: &str) -> Result<u64, Reaction> {
-    Ok(bounds(log, topic).await?.iter().map(|b| b.end - b.start).sum())
-}
-
 /// The checkpoint's word on one partition: next offset of its input, and the record's counts.
 #[derive(Clone, Copy, Debug)]
 pub struct ScorerPartition {
@@ -75,11 +73,31 @@ pub struct ScorerPartition {
     pub counts: wh_scorer::partition::Counts,
 }
 
-/// Puts the lines together: from the log, the scorer's checkpoints and what each store says of itself (`scorer` stream).
+/// The checkpoint's word on patterns by account.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Patterns {
+    /// Next offset of `account-activity`.
+    pub next_offset: u64,
+    /// What became of the records below it.
+    pub counts: PatternCounts,
+}
+
+/// What a sink's store says of itself.
+#[derive(Clone, Debug)]
+pub struct Sink<'a> {
+    /// The store.
+    pub name: &'a str,
+    /// How far it has come with the scored records.
+    pub scorer: Vec<StorePosition>,
+    /// How far it has come with the patterns; `None` where it takes none.
+    pub patterns: Option<Vec<StorePosition>>,
+}
+
+/// Puts the lines together: from the log, the checkpoints and what each store says of itself.
 ///
 /// # Errors
 /// Where the log cannot be read.
-pub async fn status(log: &dyn Reader, scorer: &[ScorerPartition], sinks: &[(&str, Vec<StorePosition>)]) -> Result<Status, Reaction> {
+pub async fn status(log: &dyn Reader, scorer: &[ScorerPartition], patterns: Patterns, sinks: &[Sink<'_>]) -> Result<Status, Reaction> {
     let sources = bounds(log, HOSPITAL_TRANSACTIONS).await?;
     let (mut settled, mut accepted, mut dead, mut gaps) = (0, 0, 0, 0);
     for (_, offset, note) in log.committed(intake::GROUP, HOSPITAL_TRANSACTIONS).await? {
@@ -101,32 +119,49 @@ pub async fn status(log: &dyn Reader, scorer: &[ScorerPartition], sinks: &[(&str
         settled: scorer.iter().map(|p| p.next_offset).sum(),
         parts: vec![("scored", sum(|c| c.scored)), ("duplicates", sum(|c| c.duplicates)), ("copies", sum(|c| c.copies)), ("dead-lettered", sum(|c| c.dead_letters))],
     };
-    let emitted = bounds(log, RISK_SCORES).await?;
-    let mut stages = vec![intake, scorer_status];
-    for (name, positions) in sinks {
-        let mut line = StageStatus { stage: (*name).to_owned(), ..StageStatus::default() };
-        // By offsets, since a record that a late scorer wrote again has one of its own; what an open block covers is settled.
-        let mut waiting = 0;
-        for (partition, bounds) in (0..).zip(&emitted) {
-            let position = positions.iter().find(|p| p.partition == partition);
-            let (offset, open) = position.map_or((bounds.start, 0), |p| (p.next_offset, p.visible_seq.saturating_sub(p.next_seq)));
-            waiting += bounds.end.saturating_sub(offset).saturating_sub(open);
+    let counts = patterns.counts;
+    let patterns_status = StageStatus {
+        stage: pattern_stage::GROUP.to_owned(),
+        input: log.bounds(ACCOUNT_ACTIVITY, account_activity::PARTITION).await?.end,
+        settled: patterns.next_offset,
+        parts: vec![("taken", counts.taken), ("copies", counts.copies), ("dead-lettered", counts.dead_letters), ("no longer there", counts.missing)],
+    };
+    let (scores, alerts) = (bounds(log, RISK_SCORES).await?, bounds(log, RISK_ALERTS).await?);
+    let mut stages = vec![intake, scorer_status, patterns_status];
+    stages.extend(sinks.iter().map(|sink| line(sink.name.to_owned(), &sink.scorer, &scores)));
+    for sink in sinks {
+        if let Some(positions) = &sink.patterns {
+            stages.push(line(format!("{}/{}", sink.name, pattern_stage::GROUP), positions, &alerts));
         }
-        let (mut stored, mut duplicates, mut dead_letters, mut discarded, mut open) = (0, 0, 0, 0, 0);
-        for position in positions {
-            line.settled += position.visible_seq;
-            stored += position.tally.stored;
-            duplicates += position.tally.duplicates;
-            dead_letters += position.tally.dead_letters;
-            discarded += position.tally.discarded;
-            open += position.visible_seq - position.next_seq;
-        }
-        line.parts = vec![("stored", stored), ("duplicates", duplicates), ("dead-lettered", dead_letters), ("discarded", discarded)];
-        if open > 0 {
-            line.parts.push(("in open blocks", open));
-        }
-        line.input = line.settled + waiting;
-        stages.push(line);
     }
-    Ok(Status { stages, alerts: count(log, RISK_ALERTS).await?, dead_letters: wh_eventlog::dead_letters::read_all(log).await?.len() as u64 })
+    let alerts = alerts.iter().map(|b| b.end - b.start).sum();
+    Ok(Status { stages, alerts, dead_letters: wh_eventlog::dead_letters::read_all(log).await?.len() as u64 })
+}
+
+/// What a store says of itself, against the topic that it reads.
+fn line(stage: String, positions: &[StorePosition], topic: &[Bounds]) -> StageStatus {
+    let mut line = StageStatus { stage, ..StageStatus::default() };
+    // By offsets, since a record that was written again has one of its own, and one of others may stand between; what an open block covers
+    // is settled.
+    let mut waiting = 0;
+    for (partition, bounds) in (0..).zip(topic) {
+        let position = positions.iter().find(|p| p.partition == partition);
+        let (offset, open) = position.map_or((bounds.start, 0), |p| (p.next_offset, p.visible_seq.saturating_sub(p.next_seq)));
+        waiting += bounds.end.saturating_sub(offset).saturating_sub(open);
+    }
+    let (mut stored, mut duplicates, mut dead_letters, mut discarded, mut open) = (0, 0, 0, 0, 0);
+    for position in positions {
+        line.settled += position.visible_seq;
+        stored += position.tally.stored;
+        duplicates += position.tally.duplicates;
+        dead_letters += position.tally.dead_letters;
+        discarded += position.tally.discarded;
+        open += position.visible_seq - position.next_seq;
+    }
+    line.parts = vec![("stored", stored), ("duplicates", duplicates), ("dead-lettered", dead_letters), ("discarded", discarded)];
+    if open > 0 {
+        line.parts.push(("in open blocks", open));
+    }
+    line.input = line.settled + waiting;
+    line
 }

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use arrow::datatypes::Schema;
+use wh_schemas::alert::PATTERN_ROWS;
 
 use crate::positions::Position;
 use crate::predicate::{Op, Predicate, Value};
@@ -15,7 +16,9 @@ use crate::predicate::{Op, Predicate, Value};
 pub(crate) enum CutRule {
     /// By its columns `partition` and `seq`.
     BySeq,
-    /// By `partition` and `seq`; what changed later (a status) shows as it is now.
+    /// By `partition` and `seq`; pattern alerts, which are of another stream, show their latest.
+    BySeqButPatterns,
+    /// As [`CutRule::BySeqButPatterns`]; what changed later (a status) shows as it is now.
     BySeqButStatus,
     /// By its columns `partition` and `offset`, which number the topic `risk-scores`.
     ByOffset,
@@ -54,7 +57,7 @@ impl Cut {
     /// What the cut asks of a relation.
     pub(crate) fn predicate(&self, rule: CutRule, schema: &Schema) -> Option<Predicate> {
         let by = match rule {
-            CutRule::BySeq | CutRule::BySeqButStatus => "seq",
+            CutRule::BySeq | CutRule::BySeqButPatterns | CutRule::BySeqButStatus => "seq",
             CutRule::ByOffset => "offset",
             CutRule::Latest | CutRule::Outside => return None,
         };
@@ -66,7 +69,9 @@ impl Cut {
                 Predicate::Compare { column: by, op: Op::Lt, value: Value::Int(next) },
             ])
         });
-        Some(Predicate::Or(seen.collect()))
+        let patterns = matches!(rule, CutRule::BySeqButPatterns | CutRule::BySeqButStatus);
+        let latest = patterns.then(|| Predicate::Compare { column: partition, op: Op::GtEq, value: Value::Int(i64::from(PATTERN_ROWS)) });
+        Some(Predicate::Or(seen.chain(latest).collect()))
     }
 }
 
@@ -74,7 +79,8 @@ impl Cut {
 pub(crate) fn notice(relation: &str, rule: CutRule) -> Option<String> {
     match rule {
         CutRule::Latest => Some(format!("{relation} has no position of its own: it shows its latest, not the cut")),
-        CutRule::BySeqButStatus => Some(format!("{relation} shows its rows as of the cut, and status, acknowledged_by and acknowledged_at as they are now")),
+        CutRule::BySeqButPatterns => Some(format!("{relation} shows its rows as of the cut, and pattern alerts as they are now")),
+        CutRule::BySeqButStatus => Some(format!("{relation} shows its rows as of the cut, and status, acknowledged_by, acknowledged_at and pattern alerts as they are now")),
         CutRule::BySeq | CutRule::ByOffset | CutRule::Outside => None,
     }
 }
@@ -95,6 +101,8 @@ mod tests {
         assert_eq!(predicate.display(&schema).to_string(), "((partition = 0 AND seq < 7))");
         let topic = wh_schemas::arrow::topic();
         assert_eq!(cut.predicate(CutRule::ByOffset, &topic).unwrap().display(&topic).to_string(), "((partition = 0 AND offset < 107))");
+        let alerts = cut.predicate(CutRule::BySeqButPatterns, &wh_schemas::arrow::alerts()).unwrap();
+        assert_eq!(alerts.display(&wh_schemas::arrow::alerts()).to_string(), "((partition = 0 AND seq < 7) OR partition >= 1000000)");
         assert_eq!(cut.predicate(CutRule::Latest, &schema), None);
     }
 

@@ -52,7 +52,7 @@ pub(crate) fn ledger() -> Vec<Shape> {
     use CutRule::{BySeq, BySeqButStatus, Latest, Outside};
     vec![
         table("transactions", shapes::transactions(), &["transaction_id"], BySeq, "every scored transaction with its score and its five dimensions"),
-        table("risk_alerts", shapes::risk_alerts(), &["alert_id"], BySeqButStatus, "one row an alert (score 70 and more), with its present status"),
+        table("risk_alerts", shapes::risk_alerts(), &["alert_id"], BySeqButStatus, "one row an alert of a transaction or a pattern (score 70 and more), with its present status"),
         view("high_risk_transactions", shapes::high_risk_transactions(), &["transaction_id"], BySeq, "the transactions that scored 70 and more"),
         view("recent_alerts", shapes::recent_alerts(), &["alert_id"], BySeqButStatus, "the alerts of the last 24 hours, by the clock of this machine"),
         table("user_profiles", shapes::user_profiles(), &["user_id"], Latest, "one row a user: totals, usual departments and hours, alerts"),
@@ -86,5 +86,5 @@ pub(crate) fn baselines() -> Shape {
 /// The alerts of the search store.
 pub(crate) fn search() -> Shape {
     let description = "the alerts as raised, for full text: WHERE match(message, 'refund AND counterparty') ORDER BY score() DESC";
-    table("alerts", shapes::alerts(), &["alert_id"], CutRule::BySeq, description)
+    table("alerts", shapes::alerts(), &["alert_id"], CutRule::BySeqButPatterns, description)
 }

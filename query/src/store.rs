@@ -39,6 +39,9 @@ pub(crate) trait SinkStore: RoleStore {
 pub(crate) trait BaselinesStore: RoleStore {
     /// The next seq of each partition in the checkpoint. Blocks.
     fn reached(&self) -> Result<BTreeMap<i64, i64>, QueryError>;
+
+    /// The next seq of patterns by account in their checkpoint, where there is one. Blocks.
+    fn patterns(&self) -> Result<Option<i64>, QueryError>;
 }
 
 /// Waits on this blocking thread for what a store's client answers. Not to be called on a runtime's own thread; where rows are

@@ -3,6 +3,7 @@
 use schemars::{JsonSchema, schema_for};
 
 use crate::accepted::AcceptedTransaction;
+use crate::activity::Activity;
 use crate::alert::Alert;
 use crate::control::ControlRecord;
 use crate::event::SystemEvent;
@@ -22,6 +23,7 @@ pub fn files() -> Vec<(&'static str, String)> {
         ("transaction.json", text::<Transaction<'static>>()),
         ("accepted-transaction.json", text::<AcceptedTransaction<'static>>()),
         ("score-record.json", text::<ScoreRecord<'static>>()),
+        ("account-activity.json", text::<Activity<'static>>()),
         ("alert.json", text::<Alert<'static>>()),
         ("system-event.json", text::<SystemEvent>()),
         ("control-record.json", text::<ControlRecord>()),

@@ -3,8 +3,9 @@
 use wh_schemas::json::{RawObject, Text};
 use wh_schemas::position::{SeqPosition, Source};
 use wh_schemas::scored::{ALERT_SCORE, ANOMALY_SCORE, RiskLevel, ScoreRecord};
+use wh_schemas::time::SECOND;
 use wh_schemas::transaction::SCHEMA_VERSION;
-use wh_schemas::{AcceptedTransaction, Alert, Severity, TransactionType, ids};
+use wh_schemas::{AcceptedTransaction, Alert, Micros, Pattern, Severity, TransactionType, ids};
 
 use crate::engine::Score;
 
@@ -69,6 +70,7 @@ pub fn scored<'a>(transaction: AcceptedTransaction<'a>, score: Score, context: &
     let risk_score = score.risk_score();
     let rules = score.rules();
     let alerts = if risk_score >= ALERT_SCORE { vec![alert(&transaction, &score, &rules)] } else { Vec::new() };
+    let patterns = patterns(&transaction, &score, risk_score);
     ScoreRecord {
         risk_score: Some(risk_score),
         risk_level: Some(RiskLevel::of(risk_score)),
@@ -77,10 +79,38 @@ pub fn scored<'a>(transaction: AcceptedTransaction<'a>, score: Score, context: &
         dimensions: Some(score.dimensions),
         alerts,
         reasons: score.reasons,
+        patterns,
         detection_rules: rules,
         ruleset: Some(Text::from(context.ruleset)),
         ..unscored(transaction, context)
     }
+}
+
+/// The pattern by user that a transaction confirms: the strongest, unless it was told before.
+#[must_use]
+pub fn patterns(transaction: &AcceptedTransaction<'_>, score: &Score, risk_score: u8) -> Vec<Pattern<'static>> {
+    let Some(sight) = score.patterns.first().filter(|sight| sight.is_told()) else { return Vec::new() };
+    let mut members = sight.members.clone();
+    members.push((transaction.timestamp.0.div_euclid(SECOND), transaction.transaction_id.to_string()));
+    members.sort_unstable();
+    members.dedup();
+    let names: Vec<&str> = members.iter().map(|(_, id)| id.as_str()).collect();
+    let mut accounts: Vec<Text<'static>> =
+        [Some(&transaction.account_id), transaction.counterparty_account.as_ref()].into_iter().flatten().map(|a| a.clone().into_owned()).collect();
+    accounts.sort_unstable();
+    accounts.dedup();
+    let edge = |member: Option<&(i64, String)>| member.map_or(transaction.timestamp, |(at, _)| Micros(at * SECOND));
+    vec![Pattern {
+        pattern_id: Text::from(ids::pattern_id(sight.pattern, &names).to_string()),
+        pattern_type: Text::from(sight.pattern),
+        user_id: Some(transaction.user_id.clone().into_owned()),
+        accounts,
+        risk_score,
+        description: Text::from(sight.evidence.clone()),
+        first_event: edge(members.first()).min(transaction.timestamp),
+        last_event: edge(members.last()).max(transaction.timestamp),
+        members: members.into_iter().map(|(_, id)| Text::from(id)).collect(),
+    }]
 }
 
 fn alert(transaction: &AcceptedTransaction<'_>, score: &Score, rules: &[Text<'static>]) -> Alert<'static> {

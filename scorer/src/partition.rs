@@ -9,6 +9,7 @@ use wh_eventlog::{Bytes, Record, Stored};
 use wh_schemas::position::{ORIGIN_HEADER, ORIGIN_TIME_HEADER, Origin, Seq, SeqPosition, Source};
 use wh_schemas::{AcceptedTransaction, ids, topics};
 
+use crate::account_activity;
 use crate::dedup::{Ids, Seen, Verdict, fingerprints};
 use crate::engine::stream_time::StreamTime;
 use crate::engine::{Engine, Observation, Ruleset, UserState};
@@ -61,6 +62,8 @@ pub struct Position {
 pub struct Emitted {
     /// For `risk-scores`, with dense seqs.
     pub scores: Vec<Record>,
+    /// For `account-activity`, each with the `seq` of its scored record.
+    pub activities: Vec<(Seq, Record)>,
     /// For `risk-alerts`, each with the `seq` of its scored record.
     pub alerts: Vec<(Seq, Record)>,
     /// For `dead-letters`.
@@ -173,6 +176,8 @@ impl PartitionScorer {
                     self.touched.insert(observation.user_id.to_owned());
                 }
                 self.record.counts.scored += 1;
+                let stream_time = self.engine.stream_time().newest().unwrap_or(transaction.timestamp);
+                out.activities.push((position.seq, account_activity::record(&transaction, &score, position, stream_time)));
                 output::scored(transaction, score, &context)
             }
         };

@@ -13,9 +13,10 @@ use tokio_util::sync::CancellationToken;
 use wh_eventlog::gauges::Gauges;
 use wh_eventlog::retry::{Backoff, tolerated, until_settled};
 use wh_eventlog::{Bytes, Commit, Consumer, Event, Fetched, Log, Record, dead_letters};
-use wh_schemas::topics::{ACCEPTED_TRANSACTIONS, DEAD_LETTERS, RISK_ALERTS, RISK_SCORES, SCORER_STATE};
+use wh_schemas::topics::{ACCEPTED_TRANSACTIONS, ACCOUNT_ACTIVITY, DEAD_LETTERS, RISK_ALERTS, RISK_SCORES, SCORER_STATE};
 use wh_schemas::{Reaction, position::Seq};
 
+use crate::account_activity;
 use crate::dedup::{self, Ids, Seen};
 use crate::engine::{Ruleset, UserState};
 use crate::partition::{Emitted, PartitionRecord, PartitionScorer, Position};
@@ -300,11 +301,14 @@ impl Stage {
         if let Some(last) = running.emitted {
             let standing = usize::try_from((last + 1).saturating_sub(emitted.first_seq)).unwrap_or(usize::MAX).min(emitted.scores.len());
             emitted.scores.drain(..standing);
+            // As alerts below. Of the batch behind, a copy may be written: whoever reads them drops it by its `seq`.
+            emitted.activities.retain(|(seq, _)| *seq > last);
             // Alerts are produced before their scores: those of scores that stand, stand too; of the batch behind, some may.
             emitted.alerts.retain(|(seq, _)| *seq > last);
         }
         emitted.alerts.retain(|(_, alert)| alert.key.as_ref().is_none_or(|id| !running.standing_alerts.contains(id)));
         let alerts = emitted.alerts.into_iter().map(|(_, alert)| alert).collect();
+        let activities = emitted.activities.into_iter().map(|(_, activity)| activity).collect();
         Gauges::add(&self.gauges.alerts, scorer.counts().alerts - alerts_before);
         Gauges::add(&self.gauges.dead_letters, emitted.dead_letters.len() as u64);
         running.scorer = Some(scorer);
@@ -316,8 +320,10 @@ impl Stage {
                 return Ok(false);
             }
         }
-        for (topic, records) in [(RISK_ALERTS, alerts), (RISK_SCORES, emitted.scores)] {
-            if !produce(log, topic, partition, records, gauges, stop).await? {
+        // The scores last: what stands there, stands in the others.
+        let outputs = [(ACCOUNT_ACTIVITY, account_activity::PARTITION, activities), (RISK_ALERTS, partition, alerts), (RISK_SCORES, partition, emitted.scores)];
+        for (topic, to, records) in outputs {
+            if !produce(log, topic, to, records, gauges, stop).await? {
                 return Ok(false);
             }
         }

@@ -1,4 +1,4 @@
-//! One consumer group a store: from scored records to rows, settled by row.
+//! One consumer group a store: from scored records, and patterns by account, to rows, settled by row.
 //!
 //! `delivery` reads the log, fences by `seq` and decides what to do about failures; a store folder turns records into
 //! rows. What must stay true: rows and the position that covers them become visible together or not at all, and no
@@ -9,6 +9,7 @@ pub mod elasticsearch;
 mod explanation;
 pub mod influxdb;
 pub mod mongodb;
+mod pattern;
 pub mod postgres;
 pub mod sqlite;
 pub mod tantivy;

@@ -1,13 +1,20 @@
 //! One file a command: what it does is another crate's; here it is wired and told.
 
+pub(crate) mod backtest;
+pub(crate) mod benford;
 pub(crate) mod config;
 pub(crate) mod dead_letters;
 pub(crate) mod doctor;
+pub(crate) mod evaluate;
+pub(crate) mod explain;
+pub(crate) mod fit_priors;
 pub(crate) mod generate;
 pub(crate) mod import;
+pub(crate) mod input;
 pub(crate) mod migrate;
 pub(crate) mod question;
 pub(crate) mod replay;
+pub(crate) mod rules;
 pub(crate) mod run;
 pub(crate) mod score;
 pub(crate) mod sql;

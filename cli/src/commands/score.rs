@@ -1,12 +1,13 @@
 //! `wardhouse score`: the engine offline.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use wh_scorer::offline::score::{self, Order, Rejects, ScoreSettings};
 
 use crate::args::{OrderName, ScoreArgs};
+use crate::commands::input;
 use crate::failure::Failure;
 use crate::settings::Settings;
 
@@ -23,24 +24,6 @@ impl Rejects for RejectFile {
         }
         writeln!(file, "{entry}")
     }
-}
-
-/// Opens a file that may be gzip or zstd, told by its first bytes.
-fn open(path: &Path) -> Result<Box<dyn BufRead>, Failure> {
-    let told = |e: io::Error| Failure::Failed(format!("cannot read {}: {e}", path.display()));
-    decoded(File::open(path).map_err(told)?).map_err(told)
-}
-
-fn decoded(input: impl Read + 'static) -> io::Result<Box<dyn BufRead>> {
-    let mut input = BufReader::with_capacity(1 << 16, input);
-    let head = input.fill_buf()?;
-    Ok(if head.starts_with(&[0x1f, 0x8b]) {
-        Box::new(BufReader::with_capacity(1 << 16, flate2::bufread::MultiGzDecoder::new(input)))
-    } else if head.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
-        Box::new(BufReader::with_capacity(1 << 16, zstd::stream::read::Decoder::with_buffer(input)?))
-    } else {
-        Box::new(input)
-    })
 }
 
 /// Refuses to write over a file that is read, or two outputs into one file.
@@ -61,23 +44,19 @@ fn apart(args: &ScoreArgs) -> Result<(), Failure> {
 
 pub(crate) fn run(settings: &Settings, args: &ScoreArgs) -> Result<(), Failure> {
     apart(args)?;
-    let mut input = match args.file.as_deref() {
-        Some(path) if path != Path::new("-") => open(path)?,
-        _ => decoded(io::stdin())?,
-    };
+    let mut input = input::open(args.file.as_deref().unwrap_or(Path::new("-")), None)?;
     let create = |path: &Path| File::create(path).map(BufWriter::new).map_err(|e| Failure::Failed(format!("cannot write {}: {e}", path.display())));
     let mut rejects = RejectFile(args.rejects.as_deref().map(create).transpose()?);
     let mut output: Box<dyn Write> = match args.output.as_deref() {
         Some(path) => Box::new(create(path)?),
         None => Box::new(BufWriter::with_capacity(1 << 16, io::stdout())),
     };
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let score = ScoreSettings {
         ruleset: settings.ruleset.clone(),
         reading: settings.reading.clone(),
         order: if args.order == OrderName::EventTime { Order::EventTime } else { Order::File },
         partitions: settings.partitions,
-        threads: args.threads.unwrap_or(cores),
+        threads: args.threads.unwrap_or_else(input::cores),
     };
     let summary = score::run(&mut *input, &mut *output, &mut rejects, &score)?;
     output.flush()?;
@@ -97,5 +76,12 @@ pub(crate) fn run(settings: &Settings, args: &ScoreArgs) -> Result<(), Failure> 
             (None, _) => " (name a file with --rejects to see why)".to_owned(),
         }
     );
+    if summary.pattern_alerts_without_line > 0 {
+        anstream::eprintln!(
+            "{} alerts of patterns by account came when their line had been written, since more than {} lines would have waited: score with --order event-time to see them",
+            summary.pattern_alerts_without_line,
+            wh_scorer::offline::held::MOST
+        );
+    }
     Ok(())
 }

@@ -3,7 +3,6 @@
 use anstream::println;
 use wh_ops::status::{Status, status};
 
-use crate::args::StoreName;
 use crate::commands::runtime;
 use crate::failure::Failure;
 use crate::settings::Settings;
@@ -14,11 +13,9 @@ pub(crate) fn read(settings: &Settings, runtime: &tokio::runtime::Runtime) -> Re
     runtime.block_on(async {
         let log = stores::open_reader(settings).await?;
         let scorer = stores::scorer(settings).await?;
-        let mut sinks = Vec::new();
-        for (name, store) in [("ledger", StoreName::Ledger), ("documents", StoreName::Documents), ("metrics", StoreName::Metrics), ("search", StoreName::Search)] {
-            sinks.push((name, stores::positions(settings, store).await?));
-        }
-        Ok(status(&*log, &scorer, &sinks).await?)
+        let patterns = stores::patterns(settings).await?;
+        let sinks = stores::sinks(settings).await?;
+        Ok(status(&*log, &scorer, patterns, &sinks).await?)
     })
 }
 
@@ -28,14 +25,19 @@ pub(crate) fn run(settings: &Settings, json: bool) -> Result<(), Failure> {
         println!("{}", serde_json::to_string_pretty(&status).map_err(|e| e.to_string())?);
         return Ok(());
     }
-    println!("{:<10} {:>12} {:>12} {:>10}   what became of them", "stage", "records", "settled", "waiting");
+    println!("{:<15} {:>12} {:>12} {:>10}   what became of them", "stage", "records", "settled", "waiting");
     for stage in &status.stages {
         let parts: Vec<String> = stage.parts.iter().map(|(name, count)| format!("{count} {name}")).collect();
         let verdict = if stage.adds_up() { "" } else { "   (in motion: ask again, or run `wardhouse replay`)" };
-        println!("{:<10} {:>12} {:>12} {:>10}   {}{verdict}", stage.stage, stage.input, stage.settled, stage.lag(), parts.join(" + "));
+        println!("{:<15} {:>12} {:>12} {:>10}   {}{verdict}", stage.stage, stage.input, stage.settled, stage.lag(), parts.join(" + "));
     }
     println!();
-    println!("{} alerts and {} dead letters in the log{}", status.alerts, status.dead_letters, if status.dead_letters > 0 { ": see `wardhouse dead-letters list`" } else { "" });
+    println!(
+        "{} alerts (patterns included) and {} dead letters in the log{}",
+        status.alerts,
+        status.dead_letters,
+        if status.dead_letters > 0 { ": see `wardhouse dead-letters list`" } else { "" }
+    );
     println!("{}", if status.settled() { "everything adds up, nothing waits" } else { "not everything is settled yet" });
     Ok(())
 }

@@ -71,6 +71,11 @@ impl Ticker {
         Ok(())
     }
 
+    /// A look, where a second has passed since the last one.
+    pub(crate) async fn tick_if_due(&mut self, pipeline: &Pipeline) -> Result<(), Reaction> {
+        if self.at.elapsed().as_secs() >= 1 { self.tick(pipeline, false).await } else { Ok(()) }
+    }
+
     async fn look(&mut self, pipeline: &Pipeline, print_alerts: bool) -> Result<(), Reaction> {
         let lags = pipeline.lags().await?;
         for (role, lag) in &lags {
@@ -78,13 +83,13 @@ impl Ticker {
                 gauge.store(*lag, Ordering::Relaxed);
             }
         }
-        let slowest = pipeline.gauges.iter().filter(|(role, _)| **role > RoleName::Scorer).map(|(_, gauges)| gauges.records.load(Ordering::Relaxed)).min().unwrap_or(0);
+        let slowest = pipeline.gauges.iter().filter(|(role, _)| **role > RoleName::Patterns).map(|(_, gauges)| gauges.records.load(Ordering::Relaxed)).min().unwrap_or(0);
         #[expect(clippy::cast_precision_loss, reason = "records in a second")]
         let rate = (slowest - self.settled.min(slowest)) as f64 / self.at.elapsed().as_secs_f64().max(0.001);
         self.settled = slowest;
         self.at = Instant::now();
-        let p99 = pipeline.gauges.iter().filter(|(role, _)| **role > RoleName::Scorer).map(|(_, gauges)| gauges.visible_quantiles(&[0.99], false).0[0]).max().unwrap_or(0);
-        let raised = pipeline.gauges.get(&RoleName::Scorer).map_or(0, |g| g.alerts.load(Ordering::Relaxed));
+        let p99 = pipeline.gauges.iter().filter(|(role, _)| **role > RoleName::Patterns).map(|(_, gauges)| gauges.visible_quantiles(&[0.99], false).0[0]).max().unwrap_or(0);
+        let raised: u64 = [RoleName::Scorer, RoleName::Patterns].iter().filter_map(|role| pipeline.gauges.get(role)).map(|g| g.alerts.load(Ordering::Relaxed)).sum();
         let dead: u64 = pipeline.gauges.values().map(|g| g.dead_letters.load(Ordering::Relaxed)).sum();
         let waiting = lags.iter().map(|(role, lag)| format!("{} {lag}", pipeline::name(*role))).collect::<Vec<_>>().join(" · ");
         let now = clock::now().to_string();
@@ -124,6 +129,10 @@ impl Ticker {
             for record in &records {
                 *next = record.offset + 1;
                 let Ok(alert) = serde_json::from_slice::<Alert<'_>>(&record.value) else { continue };
+                // A pattern below an alert's score asks nobody to look.
+                if !alert.is_raised() {
+                    continue;
+                }
                 if printed == ALERTS_A_SECOND {
                     more += 1;
                     continue;
@@ -131,7 +140,8 @@ impl Ticker {
                 printed += 1;
                 let colour = if alert.severity == Severity::Critical { anstyle::AnsiColor::Red } else { anstyle::AnsiColor::Yellow };
                 let style = anstyle::Style::new().bold().fg_color(Some(colour.into()));
-                let text = format!("{style}ALERT {} {}{style:#}  {}", alert.risk_score, alert.severity.as_str(), alert.message);
+                let what = if alert.pattern.is_some() { "PATTERN ALERT" } else { "ALERT" };
+                let text = format!("{style}{what} {} {}{style:#}  {}", alert.risk_score, alert.severity.as_str(), alert.message);
                 self.line.suspend(|| anstream::println!("{text}"));
             }
         }

@@ -160,6 +160,9 @@ async fn feed_and_watch(
             }
         }
     }
+    if args.until_idle {
+        settle_patterns(pipeline, ticker, stop).await?;
+    }
     // Without a transaction there is nothing to ask for.
     let any = pipeline.gauges.get(&RoleName::Intake).is_some_and(|g| g.records.load(Ordering::Relaxed) > 0);
     if ask && any && !stop.is_cancelled() {
@@ -221,6 +224,23 @@ async fn settle(pipeline: &mut Pipeline, ticker: &mut Ticker, started: Option<In
             ticker.tick(pipeline, false).await?;
         }
     }
+}
+
+/// Waits until patterns by account have seen, for some seconds, that nobody brings anything any more, and what they found then is in the stores.
+async fn settle_patterns(pipeline: &mut Pipeline, ticker: &mut Ticker, stop: &CancellationToken) -> Result<(), Failure> {
+    while !stop.is_cancelled() {
+        // Asked first: what was found by then is in the log.
+        let quiet = pipeline.is_quiet();
+        if pipeline.is_idle().await? && quiet {
+            return Ok(());
+        }
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_millis(100)) => {}
+            failure = pipeline.failed() => return Err(Failure::Failed(failure)),
+        }
+        ticker.tick_if_due(pipeline).await?;
+    }
+    Ok(())
 }
 
 /// Asks the five stores, and says what to try next.

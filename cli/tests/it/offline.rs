@@ -37,7 +37,27 @@ fn the_same_seed_gives_the_same_transactions() {
 #[test]
 fn every_command_has_help_with_an_example() {
     let place = Place::new();
-    for command in ["up", "run", "score", "generate", "import", "status", "sql", "replay", "dead-letters", "config", "completions"] {
+    for command in [
+        "up",
+        "run",
+        "score",
+        "explain",
+        "backtest",
+        "evaluate",
+        "fit-priors",
+        "benford",
+        "rules",
+        "doctor",
+        "migrate",
+        "generate",
+        "import",
+        "status",
+        "sql",
+        "replay",
+        "dead-letters",
+        "config",
+        "completions",
+    ] {
         let help = String::from_utf8(place.run(&[command, "--help"]).stdout).unwrap();
         assert!(help.contains("Example: wardhouse"), "{command}: {help}");
     }

@@ -240,10 +240,11 @@ fn join(transaction: &Transaction<'_>, group: &str, names: &[String]) -> rusqlit
 
 fn ensure(transaction: &Transaction<'_>, specs: &[TopicSpec], partitions: u32) -> rusqlite::Result<Result<(), Reaction>> {
     for spec in specs {
-        let wanted = if spec.single_partition { 1 } else { partitions };
+        let wanted = spec.wanted(partitions);
         let found: Option<u32> = transaction.query_row("SELECT partitions FROM topics WHERE name = ?1", [spec.name], |row| row.get(0)).optional()?;
         match found {
-            Some(found) if found == wanted => {}
+            // Partitions of it that are not used stay as they are: empty.
+            Some(found) if spec.admits(found, partitions) => {}
             Some(found) => {
                 return Ok(Err(Reaction::fatal(format!(
                     "the topic {} has {found} partitions, the settings ask for {wanted}: users would move to other partitions and their baselines with them; set log.partitions = {found}, or start with an empty data folder",

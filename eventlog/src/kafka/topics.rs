@@ -1,7 +1,7 @@
 //! The topics: made where they are missing, looked at where they are there.
 //!
 //! What must stay true: nothing that is there is changed or removed; two processes that make topics at once make each once; a topic
-//! of ours has the number of partitions that the settings ask for, the hospital's own may have any; a setting that loses records
+//! of ours has the number of partitions that the settings ask for (`account-activity` may have some that stay empty), the hospital's own may have any; a setting that loses records
 //! is refused, one that may lose what was acknowledged is told, or refused where durability is strict.
 
 use std::collections::{BTreeMap, HashMap};
@@ -34,11 +34,6 @@ const LOOK: Duration = Duration::from_millis(50);
 
 /// The settings of a topic by their Kafka names.
 pub(super) type Config = HashMap<String, String>;
-
-/// How many partitions a topic is to have.
-fn wanted(spec: &TopicSpec, partitions: u32) -> u32 {
-    if spec.single_partition { 1 } else { partitions }
-}
 
 /// Copies of each record.
 fn copies(settings: &KafkaSettings, brokers: usize) -> u16 {
@@ -268,11 +263,11 @@ async fn ensured(cluster: &Cluster, admin: &AdminClient<ClientEvents>, specs: &[
     judged(cluster, after, done)
 }
 
-/// Refuses topics of ours that have another number of partitions.
+/// Refuses topics of ours that have another number of partitions. Partitions of `account-activity` that are not used stay as they are: empty.
 fn counted(cluster: &Cluster, looked: &Looked, partitions: u32) -> Result<(), Reaction> {
-    let other = looked.present.iter().find(|(spec, described)| spec.name != HOSPITAL_TRANSACTIONS && described.partitions != wanted(spec, partitions));
+    let other = looked.present.iter().find(|(spec, described)| spec.name != HOSPITAL_TRANSACTIONS && !spec.admits(described.partitions, partitions));
     let Some((spec, described)) = other else { return Ok(()) };
-    let (found, wanted) = (described.partitions, wanted(spec, partitions));
+    let (found, wanted) = (described.partitions, spec.wanted(partitions));
     let remedy = if spec.single_partition {
         "its order would be lost; use another namespace in stores.log (kafka://…?namespace=NAME)".to_owned()
     } else {
@@ -302,7 +297,7 @@ async fn make(cluster: &Cluster, admin: &AdminClient<ClientEvents>, missing: &[T
     let settings = &cluster.settings;
     let copies = copies(settings, cluster.brokers.len());
     let plans: Vec<Plan> =
-        missing.iter().map(|spec| (settings.named(spec.name), i32::try_from(wanted(spec, partitions)).unwrap_or(i32::MAX), config(spec, settings, copies))).collect();
+        missing.iter().map(|spec| (settings.named(spec.name), i32::try_from(spec.wanted(partitions)).unwrap_or(i32::MAX), config(spec, settings, copies))).collect();
     let topics: Vec<NewTopic<'_>> = plans
         .iter()
         .map(|(full, count, config)| config.iter().fold(NewTopic::new(full, *count, TopicReplication::Fixed(i32::from(copies))), |topic, (name, value)| topic.set(name, value)))

@@ -148,7 +148,7 @@ impl AlertsQuery {
         let client = self.scan.store.client().await.map_err(|failure| self.failed(&failure))?;
         let published = self.scan.store.published(&client).await.map_err(|failure| self.failed(&failure))?;
         let below = |next: u64| i64::try_from(next).unwrap_or(i64::MAX);
-        Ok((client, published.into_iter().map(|(partition, at)| (partition, below(at.next_seq))).collect()))
+        Ok((client, published.into_iter().map(|reached| (reached.rows, below(reached.at.next_seq))).collect()))
     }
 
     async fn count(&self, predicates: &[&Predicate]) -> Result<usize, QueryError> {

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Deserialize;
 use serde_json::Value;
+use wh_schemas::alert::PATTERN_ROWS;
 use wh_stores::elasticsearch::positions::{Held, Published};
 use wh_stores::elasticsearch::{Client, ElasticsearchSettings, Failure, Method, connect, layout};
 
@@ -17,8 +18,17 @@ use crate::shape;
 use crate::store::{RoleStore, SinkStore, wait};
 use crate::table::Relation;
 
-/// The only stream that has alerts.
-const STREAM: &str = "scorer";
+/// The streams that have alerts, and what is added to a partition's number where its rows stand.
+const STREAMS: [(&str, u32); 2] = [("scorer", 0), ("patterns", PATTERN_ROWS)];
+
+/// How far one partition of a stream is published.
+pub(super) struct Reached {
+    stream: &'static str,
+    partition: u32,
+    /// Under which partition its rows stand.
+    pub(super) rows: i64,
+    pub(super) at: Published,
+}
 
 /// The alerts of an Elasticsearch.
 pub(crate) struct ElasticsearchAlerts {
@@ -74,15 +84,22 @@ impl ElasticsearchAlerts {
         }
     }
 
-    /// The published positions by partition, as they are at this moment.
-    pub(super) async fn published(&self, client: &Client) -> Result<Vec<(i64, Published)>, Failure> {
-        let path = format!("{}/_doc/{STREAM}", self.settings.positions());
-        match client.ask::<Held>(Method::Get, &path, &[], None).await {
-            Ok(held) => Ok(held.positions.partitions.into_iter().map(|(partition, published)| (i64::from(partition), published)).collect()),
-            // Of an index that is not there, the server says so by a name.
-            Err(failure) if failure.status == Some(404) && failure.kind.is_empty() => Ok(Vec::new()),
-            Err(failure) => Err(failure),
+    /// The published positions of each stream, as they are at this moment.
+    pub(super) async fn published(&self, client: &Client) -> Result<Vec<Reached>, Failure> {
+        let mut published = Vec::new();
+        for (stream, rows) in STREAMS {
+            let path = format!("{}/_doc/{stream}", self.settings.positions());
+            match client.ask::<Held>(Method::Get, &path, &[], None).await {
+                Ok(held) => {
+                    let reached = |(partition, at): (u32, Published)| Reached { stream, partition, rows: i64::from(rows + partition), at };
+                    published.extend(held.positions.partitions.into_iter().map(reached));
+                }
+                // Of an index that is not there, the server says so by a name.
+                Err(failure) if failure.status == Some(404) && failure.kind.is_empty() => {}
+                Err(failure) => return Err(failure),
+            }
         }
+        Ok(published)
     }
 
     /// How many alerts there are, published or not: the server knows it without looking at them.
@@ -128,9 +145,9 @@ impl SinkStore for ElasticsearchAlerts {
     fn positions(&self) -> Result<Vec<Position>, QueryError> {
         let published = wait(async { self.published(&self.client().await?).await }).map_err(|failure| self.failed(&failure))?;
         let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
-        let position = |(partition, at): (i64, Published)| Position {
-            stream: STREAM.to_owned(),
-            partition,
+        let position = |Reached { stream, partition, at, .. }: Reached| Position {
+            stream: stream.to_owned(),
+            partition: i64::from(partition),
             next_seq: number(at.next_seq),
             next_offset: number(at.next_offset),
             stored: number(at.stored),

@@ -168,4 +168,11 @@ impl BaselinesStore for RedisBaselines {
     fn reached(&self) -> Result<BTreeMap<i64, i64>, QueryError> {
         wait(self.next_seqs())
     }
+
+    fn patterns(&self) -> Result<Option<i64>, QueryError> {
+        let mut request = pipe();
+        request.cmd("HGET").arg(self.keys.patterns("checkpoint")).arg("next_seq");
+        let (next_seq,): (Option<i64>,) = wait(self.ask(&request))?;
+        Ok(next_seq)
+    }
 }

@@ -93,4 +93,17 @@ impl BaselinesStore for Store {
         };
         read().map_err(|error| self.failed(&error))
     }
+
+    fn patterns(&self) -> Result<Option<i64>, QueryError> {
+        let connection = self.connect()?;
+        let read = || -> rusqlite::Result<Option<i64>> {
+            // A file of an earlier version has no such table before a stage opens it.
+            let made: bool = connection.query_row("SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'pattern_checkpoint')", [], |row| row.get(0))?;
+            if !made {
+                return Ok(None);
+            }
+            connection.query_row("SELECT max(next_seq) FROM pattern_checkpoint WHERE record <> ''", [], |row| row.get(0))
+        };
+        read().map_err(|error| self.failed(&error))
+    }
 }

@@ -1,4 +1,4 @@
-//! How far each store has come, and how far behind the scorer that is.
+//! How far each store has come, and how far behind the stage that emits its stream that is.
 
 use super::Own;
 use crate::places::Stores;
@@ -7,11 +7,17 @@ use crate::positions::Position;
 /// The rows of `system.freshness`, by store, stream and partition.
 pub(super) fn rows(stores: &Stores) -> Vec<Vec<Own>> {
     let scorer = stores.baselines.reached().unwrap_or_default();
+    let patterns = stores.baselines.patterns().unwrap_or_default();
     let published = [("ledger", &stores.ledger), ("documents", &stores.documents), ("metrics", &stores.metrics), ("search", &stores.search)];
     let mut rows = Vec::new();
     for (store, published) in published {
         for position in published.positions().unwrap_or_default() {
-            let reached = (position.stream == "scorer").then(|| scorer.get(&position.partition)).flatten();
+            let reached = match position.stream.as_str() {
+                "scorer" => scorer.get(&position.partition).copied(),
+                // The stream has one partition; of the others of its topic a sink publishes too that it has come through.
+                "patterns" if position.partition == 0 => patterns,
+                _ => None,
+            };
             // A sink may be ahead of the checkpoint: what is emitted is durable before it is checkpointed.
             let lag = reached.map_or(Own::Null, |reached| Own::Int((reached - position.next_seq).max(0)));
             rows.push(row(store, position, lag));

@@ -77,7 +77,7 @@ struct SystemQuery {
 impl Prepared for SystemQuery {
     fn text(&self) -> String {
         match self.scan.what {
-            What::Freshness => "positions of ledger, documents, metrics and search against the scorer's checkpoint".to_owned(),
+            What::Freshness => "positions of ledger, documents, metrics and search against the checkpoints of the scorer and of patterns".to_owned(),
             What::Stores => "the places of the six roles".to_owned(),
         }
     }

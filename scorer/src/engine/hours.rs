@@ -4,57 +4,62 @@ use serde::{Deserialize, Serialize};
 
 /// Hours of a week.
 pub const HOURS: usize = 168;
-/// All counts are halved when the sum reaches this, so that old habits fade: about three months of a busy clerk.
-const HALVE_AT: u32 = 20_000;
-/// So many own events weigh as much as the prior.
-const PRIOR_WEIGHT: f64 = 60.0;
+/// So many own hours weigh as much as the prior.
+const PRIOR_WEIGHT: f64 = 25.0;
 
-/// Events by hour of the week, Monday 00:00 first. 336 bytes.
+/// Days with an event, by hour of the week, Monday 00:00 first: what many rows of one night say, they say once. All are halved
+/// when one would pass 60, so that old habits fade. At most 175 bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hours {
-    counts: Vec<u16>,
+    counts: Vec<u8>,
     sum: u32,
+    /// Hours since 1970 of the last one learnt.
+    last: u32,
 }
+
+/// A count at which all are halved: more than a year of one hour of the week.
+const HALVE_AT: u8 = 60;
 
 impl Default for Hours {
     fn default() -> Self {
-        Hours { counts: vec![0; HOURS], sum: 0 }
+        Hours { counts: Vec::new(), sum: 0, last: 0 }
     }
 }
 
 impl Hours {
-    /// Takes an event in.
-    pub fn learn(&mut self, hour: u8) {
-        if let Some(count) = self.counts.get_mut(usize::from(hour)) {
-            *count = count.saturating_add(1);
-            self.sum += 1;
+    /// Takes an event in: its hour of the week, and its hour since 1970.
+    pub fn learn(&mut self, hour: u8, since: u32) {
+        if since == self.last {
+            return;
         }
-        if self.sum >= HALVE_AT {
+        self.last = since;
+        if self.counts.is_empty() {
+            self.counts = vec![0; HOURS];
+        }
+        let at = usize::from(hour) % HOURS;
+        if self.counts[at] >= HALVE_AT {
             self.sum = 0;
             for count in &mut self.counts {
                 *count /= 2;
                 self.sum += u32::from(*count);
             }
         }
+        self.counts[at] += 1;
+        self.sum += 1;
     }
 
-    /// Events learnt, faded ones less.
+    /// Days and hours learnt, faded ones less.
     #[must_use]
     pub fn sum(&self) -> u32 {
         self.sum
     }
 
     /// How likely an event falls into this hour, in multiples of an even spread over the week.
-    /// Half the weight lies on the hour itself and its neighbours on the same day, half on the same hour of other days.
+    /// Half the weight lies on the hour itself and its neighbours on the same day, half on the same hours of other days.
     #[must_use]
     pub fn likelihood(&self, hour: u8) -> f64 {
         let at = usize::from(hour);
-        let count = |i: usize| f64::from(self.counts.get(i % HOURS).copied().unwrap_or(0));
-        let near = (count(at + HOURS - 1) + 2.0 * count(at) + count(at + 1)) / 4.0;
-        let days: f64 = (0..7).map(|day| count(at % 24 + 24 * day)).sum::<f64>() / 7.0;
         let weekend = at >= 120;
-        // Other days say little of a weekend, and the other way round.
-        let own = if weekend { near } else { 0.5 * near + 0.5 * days * 1.4 };
         let share = |hour: usize| {
             if hour >= 120 {
                 0.45
@@ -66,10 +71,19 @@ impl Hours {
                 0.35
             }
         };
+        if self.counts.is_empty() {
+            return share(at);
+        }
+        let count = |i: usize| f64::from(self.counts[i % HOURS]);
+        let near = (count(at + HOURS - 1) + 2.0 * count(at) + count(at + 1)) / 4.0;
+        let over_days = |hour: usize| (0..7).map(|day| count(hour % 24 + 24 * day)).sum::<f64>() / 7.0;
+        let days = (over_days(at + 23) + 2.0 * over_days(at) + over_days(at + 1)) / 4.0;
+        // Other days say less of a weekend.
+        let own = if weekend { 0.7 * near + 0.3 * days } else { 0.4 * near + 0.6 * days };
         let total = f64::from(self.sum);
         let even = total / 168.0;
         let weight = total / (total + PRIOR_WEIGHT);
-        let observed = if even > 0.0 { (own + 0.05 * even) / even } else { 1.0 };
+        let observed = (own + 0.02 * even) / even;
         weight * observed + (1.0 - weight) * share(at)
     }
 
@@ -87,14 +101,14 @@ mod tests {
     #[test]
     fn the_night_is_unlikely_for_a_clerk_of_the_day_and_usual_for_one_of_the_night() {
         let (mut day, mut night) = (Hours::default(), Hours::default());
-        for week in 0..8 {
+        for week in 0..8_u32 {
             for weekday in 0..5_u8 {
                 for i in 0..10_u8 {
-                    day.learn(weekday * 24 + 8 + i % 9);
-                    night.learn(weekday * 24 + (22 + i % 8) % 24);
+                    for (hours, hour) in [(&mut day, weekday * 24 + 8 + i % 9), (&mut night, weekday * 24 + (22 + i % 8) % 24)] {
+                        hours.learn(hour, week * 168 + u32::from(hour) + 1);
+                    }
                 }
             }
-            let _ = week;
         }
         let three = 2 * 24 + 3;
         assert!(day.likelihood(three) < 0.2, "{}", day.likelihood(three));

@@ -2,35 +2,40 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A fingerprint with how often and when it was last seen. 24 bytes.
+/// A fingerprint with how often and when it was last seen. About 9 bytes when serialised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Entry {
     #[serde(with = "postcard::fixint::le")]
-    fingerprint: u64,
-    count: u32,
-    last: i64,
+    fingerprint: u32,
+    count: u16,
+    /// Hours since 1970.
+    last: u32,
 }
 
 /// Known fingerprints, at most as many as the capacity given to [`Known::learn`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Known {
     entries: Vec<Entry>,
-    /// Events learnt in all.
-    seen: u32,
-    /// How many of them met an unknown fingerprint.
-    novel: u32,
+    seen: u16,
+    novel: u16,
 }
 
 impl Known {
     /// How often a fingerprint was seen, 0 for an unknown one.
     #[must_use]
-    pub fn count(&self, fingerprint: u64) -> u32 {
+    pub fn count(&self, fingerprint: u32) -> u16 {
         self.entries.iter().find(|e| e.fingerprint == fingerprint).map_or(0, |e| e.count)
     }
 
-    /// Events learnt.
+    /// How often a fingerprint was seen before today.
     #[must_use]
-    pub fn seen(&self) -> u32 {
+    pub fn count_before(&self, fingerprint: u32, hour: u32) -> u16 {
+        self.entries.iter().find(|e| e.fingerprint == fingerprint).map_or(0, |e| if e.last / 24 == hour / 24 { e.count - 1 } else { e.count })
+    }
+
+    /// Events learnt, those long past weighing less.
+    #[must_use]
+    pub fn seen(&self) -> u16 {
         self.seen
     }
 
@@ -40,7 +45,13 @@ impl Known {
         self.entries.len()
     }
 
-    /// Share of events that meet an unknown fingerprint, with a prior of one in two.
+    /// Bits of surprise at an unknown fingerprint: −log2 of the share of events that met one, with a prior of one in two.
+    #[must_use]
+    pub fn novelty_bits(&self) -> f64 {
+        -libm::log2(self.novelty_rate())
+    }
+
+    /// Share of events that met an unknown fingerprint, with a prior of one in two.
     #[must_use]
     pub fn novelty_rate(&self) -> f64 {
         (f64::from(self.novel) + 1.0) / (f64::from(self.seen) + 2.0)
@@ -48,30 +59,41 @@ impl Known {
 
     /// The fingerprint seen most often, ties by the smaller.
     #[must_use]
-    pub fn most_frequent(&self) -> Option<u64> {
+    pub fn most_frequent(&self) -> Option<u32> {
         self.entries.iter().max_by(|a, b| a.count.cmp(&b.count).then(b.fingerprint.cmp(&a.fingerprint))).map(|e| e.fingerprint)
     }
 
+    /// Takes a day's first event in, and no other of that day: what is done often on one day is learnt once.
+    pub fn learn_daily(&mut self, fingerprint: u32, hour: u32, capacity: usize) {
+        if self.entries.iter().any(|e| e.fingerprint == fingerprint && e.last / 24 == hour / 24) {
+            return;
+        }
+        self.learn(fingerprint, hour, capacity);
+    }
+
     /// Takes an event in.
-    pub fn learn(&mut self, fingerprint: u64, at: i64, capacity: usize) {
-        self.seen = self.seen.saturating_add(1);
-        if self.seen == 4_000 {
+    pub fn learn(&mut self, fingerprint: u32, hour: u32, capacity: usize) {
+        self.seen += 1;
+        if self.seen >= 4_000 {
             // What is long past weighs less, so that a new habit is learnt in weeks.
             self.seen /= 2;
             self.novel /= 2;
+            for entry in &mut self.entries {
+                entry.count = (entry.count / 2).max(1);
+            }
         }
         if let Some(entry) = self.entries.iter_mut().find(|e| e.fingerprint == fingerprint) {
             entry.count = entry.count.saturating_add(1);
-            entry.last = entry.last.max(at);
+            entry.last = entry.last.max(hour);
             return;
         }
-        self.novel = self.novel.saturating_add(1);
+        self.novel += 1;
         if self.entries.len() >= capacity
             && let Some(oldest) = self.entries.iter().enumerate().min_by_key(|(_, e)| (e.last, e.fingerprint)).map(|(i, _)| i)
         {
             self.entries.swap_remove(oldest);
         }
-        self.entries.push(Entry { fingerprint, count: 1, last: at });
+        self.entries.push(Entry { fingerprint, count: 1, last: hour });
     }
 }
 
@@ -83,7 +105,7 @@ mod tests {
     fn the_one_not_seen_for_longest_goes_first() {
         let mut known = Known::default();
         for (at, fingerprint) in [1, 2, 3, 1, 4].into_iter().enumerate() {
-            known.learn(fingerprint, i64::try_from(at).unwrap(), 3);
+            known.learn(fingerprint, u32::try_from(at).unwrap(), 3);
         }
         assert_eq!((known.count(1), known.count(2), known.count(3), known.count(4), known.distinct()), (2, 0, 1, 1, 3));
     }

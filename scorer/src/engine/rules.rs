@@ -1,34 +1,27 @@
-//! The five dimensions, each from one event against its user's baseline. A young baseline speaks softly:
-//! points are scaled by how mature it is.
+//! The five dimensions, each from one event's signals. A young baseline speaks softly: points are scaled by how mature it is.
 
-use wh_schemas::ids;
 use wh_schemas::scored::Dimension;
-use wh_schemas::time::{DAY, HOUR, SECOND};
 
+use super::recent::Mark;
 use super::ruleset::Ruleset;
+use super::signals::{Signals, YOUNG};
 use super::user::UserState;
 use super::window::Count;
 use super::{Observation, Proposed};
 
-/// 0 for a user never seen, towards 1 as events are learnt.
-#[expect(clippy::cast_precision_loss, reason = "a count of events")]
-fn maturity(user: &UserState, ruleset: &Ruleset) -> f64 {
-    let learnt = user.learnt as f64;
-    learnt / (learnt + f64::from(ruleset.mature_after))
+/// How a count is told.
+fn told(count: Count) -> String {
+    if count.exact { count.events.to_string() } else { format!("{} (counted by the minute)", count.events) }
 }
 
-fn events(count: Count) -> String {
-    if count.exact { count.events.to_string() } else { format!("at least {}", count.events) }
-}
-
-/// How far the amount lies from what this user's amounts of this type are like.
-pub(super) fn amount(observation: &Observation<'_>, user: &UserState, ruleset: &Ruleset, proposed: &mut Proposed) {
-    let prior = ruleset.prior(observation.transaction_type);
-    let deviation = user.amounts[observation.transaction_type.index()].deviation(observation.amount, prior);
-    let excess = deviation.z - ruleset.amount_from;
-    if excess > 0.0 {
-        let trust = 0.4 + 0.6 * maturity(user, ruleset);
-        proposed.add("amount_outlier", Dimension::Amount, (3.0 + 5.0 * excess) * trust, || {
+/// How far the amount lies from what this user's amounts are like, of this type and with this counterparty.
+pub(super) fn amount(observation: &Observation<'_>, signals: &Signals, ruleset: &Ruleset, proposed: &mut Proposed) {
+    let (deviation, rules) = (signals.deviation, &ruleset.amount);
+    let trust = 0.3 + 0.7 * signals.maturity;
+    let z = deviation.z.min(6.0);
+    if z > rules.from {
+        let points = rules.points_a_scale * (z - rules.from) + rules.points_beyond_three * (z - 3.0).max(0.0);
+        proposed.add("amount_outlier", Dimension::Amount, points * trust, || {
             format!(
                 "{} is {:.1} scales above this user's usual {:.2} for {} ({} learnt)",
                 observation.amount.grouped(),
@@ -39,103 +32,128 @@ pub(super) fn amount(observation: &Observation<'_>, user: &UserState, ruleset: &
             )
         });
     }
-    let units = observation.amount.as_units();
-    if let Some(limit) = ruleset.limits.iter().find(|limit| units < **limit && units >= **limit * (1.0 - ruleset.below_limit))
-        && deviation.z > 1.0
+    if deviation.above_largest > 0.0 {
+        proposed.add("amount_above_largest", Dimension::Amount, (rules.points_above_largest * deviation.above_largest).min(12.0) * trust, || {
+            format!("{} is {:.1} times the largest {} of this user before", observation.amount.grouped(), libm::exp2(deviation.above_largest), observation.transaction_type)
+        });
+    }
+    if let Some(z) = signals.price_z
+        && z > 2.0
     {
-        proposed.add("below_limit", Dimension::Amount, 4.0, || {
-            format!("{} is just below the limit of {limit:.2} and above this user's usual {:.2}", observation.amount.grouped(), deviation.usual)
+        proposed.add("other_price", Dimension::Amount, (rules.points_other_price * (z - 2.0)).min(10.0) * trust, || {
+            format!("{} is {z:.1} scales above what this user has with this counterparty ({} rows)", observation.amount.grouped(), signals.counterparty_rows)
+        });
+    }
+    if let Some(limit) = signals.below_limit
+        && signals.likeness.elsewhere == 0
+        && signals.price_days == 0
+    {
+        proposed.add("below_limit", Dimension::Amount, rules.points_below_limit * trust, || {
+            format!("{} is just below the limit of {limit:.2}; this user's usual is {:.2}", observation.amount.grouped(), deviation.usual)
+        });
+    }
+    if let Some((_, rows)) = signals.party
+        && signals.party_above > 0.5
+    {
+        proposed.add("dear_party", Dimension::Amount, rules.points_dear_party * (signals.party_above - 0.5).min(3.0) * trust, || {
+            format!("the amounts of {} rows with this party lie {:.1} scales above this user's usual on average", rows + 1, signals.party_above)
         });
     }
 }
 
 /// How unlikely this hour of the week is for this user.
-pub(super) fn time(user: &UserState, hour: u8, ruleset: &Ruleset, proposed: &mut Proposed) {
-    let likelihood = user.hours.likelihood(hour);
-    if likelihood < 0.25 {
-        let points = 5.0 * libm::log2(0.25 / likelihood.max(0.01)) * maturity(user, ruleset);
+pub(super) fn time(signals: &Signals, user: &UserState, ruleset: &Ruleset, proposed: &mut Proposed) {
+    if signals.likelihood < ruleset.time.below {
+        let points = ruleset.time.points_a_halving * libm::log2(ruleset.time.below / signals.likelihood.max(0.005)) * signals.maturity;
         proposed.add("unusual_hour", Dimension::Time, points, || {
             const DAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
-            let day = DAYS.get(usize::from(hour) / 24).copied().unwrap_or_default();
-            format!("{day} {:02}:00 has {:.0} % of an average hour's events for this user ({} learnt)", hour % 24, likelihood * 100.0, user.hours.sum())
+            let day = DAYS.get(usize::from(signals.hour) / 24).copied().unwrap_or_default();
+            format!("{day} {:02}:00 has {:.0} % of an average hour's events for this user ({} learnt)", signals.hour % 24, signals.likelihood * 100.0, user.hours.sum())
         });
     }
 }
 
 /// How many events lie in the last ten minutes, hour and day, against what this user does at such an hour.
-pub(super) fn frequency(observation: &Observation<'_>, user: &UserState, hour: u8, ruleset: &Ruleset, proposed: &mut Proposed) {
-    let per_day = user.events_per_active_day();
-    let hourly = user.hours.expected_in_hour(hour, per_day * 6.0);
-    let trust = maturity(user, ruleset);
-    let windows = [
-        ("rate_10_minutes", 600 * SECOND, (hourly / 6.0).max(0.35), "10 minutes"),
-        ("rate_1_hour", HOUR, hourly.max(0.8), "1 hour"),
-        ("rate_24_hours", DAY, (per_day * 1.1).max(4.0), "24 hours"),
-    ];
-    for (rule, length, expected, name) in windows {
-        let before = user.window.count(observation.timestamp, length);
-        let count = Count { events: before.events + 1, ..before };
-        // Variance-stabilised Poisson excess (F. J. Anscombe, "The transformation of Poisson, binomial and negative-binomial data",
-        // 1948), with clustering allowed for: people work in batches.
-        let excess = 2.0 * (libm::sqrt(f64::from(count.events) + 0.375) - libm::sqrt(expected + 0.375)) / 1.8;
-        if excess > 3.0 {
-            proposed
-                .add(rule, Dimension::Frequency, 4.0 * (excess - 3.0) * trust, || format!("{} events within {name}, where {expected:.1} are usual for this user", events(count)));
+pub(super) fn frequency(signals: &Signals, ruleset: &Ruleset, proposed: &mut Proposed) {
+    let rules = &ruleset.frequency;
+    let windows = [("rate_10_minutes", signals.ten_minutes, "10 minutes"), ("rate_1_hour", signals.one_hour, "1 hour"), ("rate_24_hours", signals.one_day, "24 hours")];
+    for ((rule, count, name), expected) in windows.into_iter().zip(signals.expected) {
+        let excess = Signals::excess(count, expected);
+        if excess > rules.from {
+            proposed.add(rule, Dimension::Frequency, (rules.points_a_deviation * (excess - rules.from)).min(12.0) * signals.maturity, || {
+                format!("{} events within {name}, where {expected:.1} are usual for this user", told(count))
+            });
         }
+    }
+    if let Some((age, rows)) = signals.party
+        && age <= YOUNG
+    {
+        proposed.add("again_new_party", Dimension::Frequency, rules.points_again * libm::log2(1.0 + f64::from(rows)).min(4.0) * signals.maturity, || {
+            format!("{rows} rows with this party before, the first {:.1} days ago", f64::from(age) / 24.0)
+        });
+    }
+    if signals.heat >= 5.0 {
+        proposed.add("unusual_day", Dimension::Frequency, (rules.points_of_heat * signals.heat / 10.0).min(10.0) * signals.maturity, || {
+            format!("this user's rows of the last day have {:.0} points more than theirs usually have", signals.heat * 2.0)
+        });
     }
 }
 
 /// Whether type, department and accounts are those that this user deals with.
-pub(super) fn behavior(observation: &Observation<'_>, user: &UserState, ruleset: &Ruleset, proposed: &mut Proposed) {
-    let trust = maturity(user, ruleset);
-    let seen = user.type_count(observation.transaction_type);
-    #[expect(clippy::cast_precision_loss, reason = "a count of events")]
-    let share = (f64::from(seen) + 0.5) / (user.learnt as f64 + 4.0);
-    if share < 0.02 {
-        proposed.add("unusual_type", Dimension::Behavior, 3.0 * libm::log2(0.04 / share) * trust, || {
-            format!("{seen} of {} learnt events of this user are of type {}", user.learnt, observation.transaction_type)
+pub(super) fn behavior(observation: &Observation<'_>, signals: &Signals, user: &UserState, ruleset: &Ruleset, proposed: &mut Proposed) {
+    let (rules, trust) = (&ruleset.behavior, signals.maturity);
+    let halvings = |share: f64, from: f64| (-libm::log2(share.max(0.004)) - from).clamp(0.0, 5.0);
+    let rare = halvings(signals.type_share, 3.0);
+    proposed.add("unusual_type", Dimension::Behavior, rules.points_unusual_type * rare * trust, || {
+        format!("this user did type {} on {:.0} % of their days before today", observation.transaction_type, signals.type_share * 100.0)
+    });
+    let rare = halvings(signals.department_share, 3.0);
+    proposed.add("unusual_department", Dimension::Behavior, rules.points_unusual_department * rare * trust, || {
+        format!("this user worked in {} on {:.0} % of their days before today; mostly in {}", observation.department, signals.department_share * 100.0, user.home_department)
+    });
+    if signals.is(Mark::Reversal) {
+        let rare = halvings(signals.type_share, 2.0);
+        proposed.add("rare_reversal", Dimension::Behavior, rules.points_rare_reversal * rare * trust, || {
+            format!("a reversal, of a type that this user did on {:.0} % of their days before today", signals.type_share * 100.0)
         });
     }
-    let department = ids::fingerprint(observation.department.as_bytes());
-    let there = user.departments.count(department);
-    let share = (f64::from(there) + 0.5) / (f64::from(user.departments.seen()) + 4.0);
-    if share < 0.02 {
-        proposed.add("unusual_department", Dimension::Behavior, 2.5 * libm::log2(0.04 / share) * trust, || {
-            format!("{there} of {} learnt events of this user are of {}; most are of {}", user.departments.seen(), observation.department, user.home_department)
-        });
+    if signals.party.is_some_and(|(age, _)| age <= YOUNG) {
+        proposed.add("young_party", Dimension::Behavior, rules.points_young_party * trust, || "the party is known to this user for less than a week".to_owned());
     }
-    if user.accounts.count(observation.account) == 0 {
-        let rarity = -libm::log2(user.accounts.novelty_rate());
-        proposed.add("new_account", Dimension::Behavior, 1.5 * (rarity - 1.0) * trust, || {
+    if signals.account_bits > 1.0 {
+        proposed.add("new_account", Dimension::Behavior, rules.points_new_account * (signals.account_bits - 1.0) * trust, || {
             format!("first event of this user on this account; {:.1} % of theirs are on a new one", user.accounts.novelty_rate() * 100.0)
         });
     }
-    if let Some(counterparty) = observation.counterparty
-        && user.counterparties.count(counterparty) == 0
-    {
-        let rarity = -libm::log2(user.counterparties.novelty_rate());
-        proposed.add("new_counterparty", Dimension::Behavior, 1.5 * (rarity - 1.0) * trust, || {
+    if signals.counterparty_bits > 1.0 {
+        proposed.add("new_counterparty", Dimension::Behavior, rules.points_new_counterparty * (signals.counterparty_bits - 1.0) * trust, || {
             format!("first event of this user with this counterparty; {:.1} % of theirs are with a new one", user.counterparties.novelty_rate() * 100.0)
         });
     }
-    let idle = observation.timestamp.0.saturating_sub(user.last) / DAY;
-    if user.learnt >= 20 && idle >= 30 {
-        #[expect(clippy::cast_precision_loss, reason = "days")]
-        let points = 6.0 + 2.0 * libm::log2(idle as f64 / 30.0);
-        proposed.add("dormant_user", Dimension::Behavior, points, || format!("first event of this user after {idle} days"));
+    if signals.dormant > 0.0 {
+        proposed
+            .add("dormant_user", Dimension::Behavior, rules.points_dormant * signals.dormant, || format!("first event of this user after {:.0} days", signals.idle_hours / 24.0));
+    }
+    if signals.likeness.same > 0 && signals.likeness.elsewhere == 0 {
+        let points = rules.points_repeated * libm::log2(1.0 + f64::from(signals.likeness.same.min(7)));
+        proposed.add("repeated_payment", Dimension::Behavior, points * trust, || {
+            format!("the same amount, {}, to the same parties, {} hours before", observation.amount.grouped(), signals.likeness.hours_ago)
+        });
+    }
+    let (heat, rows) = signals.party_heat;
+    if signals.party.is_some_and(|(age, _)| age <= YOUNG) {
+        proposed.add("odd_party", Dimension::Behavior, (rules.points_odd_party * heat / 10.0).min(10.0) * trust, || {
+            format!("{rows} unusual rows of this user went to the same new party before")
+        });
     }
 }
 
 /// Whether the allow-listed metadata values are those that this user's events carry.
-pub(super) fn metadata(observation: &Observation<'_>, user: &UserState, ruleset: &Ruleset, proposed: &mut Proposed) {
-    let trust = maturity(user, ruleset);
-    for ((known, value), key) in user.metadata.iter().zip(&observation.metadata).zip(&ruleset.metadata_keys) {
-        // An absent key says nothing: producers differ in what they fill.
-        let Some(value) = value else { continue };
-        if known.seen() >= 20 && known.count(*value) == 0 {
-            let rarity = -libm::log2(known.novelty_rate());
-            proposed.add("new_metadata_value", Dimension::Metadata, 1.2 * (rarity - 1.0) * trust, || {
-                format!("first event of this user with this {key}; {:.1} % of theirs have a new one", known.novelty_rate() * 100.0)
+pub(super) fn metadata(signals: &Signals, ruleset: &Ruleset, proposed: &mut Proposed) {
+    for (bits, key) in signals.metadata_bits.iter().zip(&ruleset.metadata_keys) {
+        if *bits > 1.0 {
+            proposed.add("new_metadata_value", Dimension::Metadata, ruleset.metadata.points_new_value * (bits - 1.0) * signals.maturity, || {
+                format!("first event of this user with this {key}; {:.1} % of theirs have a new one", 100.0 * libm::exp2(-bits))
             });
         }
     }

@@ -1,32 +1,193 @@
-//! What the engine scores by: limits, priors, zone, and the metadata keys that it may read. Its content hash stands in every score.
+//! What the engine scores by: limits, weights, windows, priors, zone, and the metadata keys that it may read.
+//!
+//! What must stay true: its content hash stands in every score, so everything that can change a score is in here.
+
+use std::collections::BTreeMap;
 
 use chrono_tz::Tz;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use wh_schemas::json::{self, Text};
+use wh_schemas::scored::Dimension;
 use wh_schemas::{Micros, TransactionType, ids};
 
 use super::amounts::Prior;
+use super::combination::CombinationRules;
+use super::patterns::PatternRules;
+use crate::patterns::AccountRules;
+use crate::rules::TeamRule;
 
 /// Rules of one version.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
 pub struct Ruleset {
+    /// What the team calls it.
+    pub name: String,
     /// The hospital's time zone: hours and days are local.
     #[serde(with = "zone_name")]
-    pub zone: Tz,
-    /// Reporting and approval limits in currency units; amounts just below one are watched.
+    #[schemars(with = "String")]
+    pub time_zone: Tz,
+    /// Reporting and approval limits in currency units, rising; amounts just below one are watched.
     pub limits: Vec<f64>,
     /// How far below a limit still counts as just below, as a share of it.
     pub below_limit: f64,
     /// Keys of `metadata` that the metadata dimension reads; no other key has any effect.
     pub metadata_keys: Vec<String>,
-    /// Location and scale of ln(amount) by type, in the order of [`TransactionType::ALL`].
-    pub priors: [Prior; 8],
+    /// Where levels, alerts and severities begin.
+    pub levels: Levels,
+    /// The most points of each dimension.
+    pub caps: Caps,
+    /// Weights of the amount dimension.
+    pub amount: AmountRules,
+    /// Weights of the time dimension.
+    pub time: TimeRules,
+    /// Weights of the frequency dimension.
+    pub frequency: FrequencyRules,
+    /// Weights of the behavior dimension.
+    pub behavior: BehaviorRules,
+    /// Weights of the metadata dimension.
+    pub metadata: MetadataRules,
+    /// Patterns by user.
+    pub patterns: PatternRules,
+    /// How measurements speak together.
+    pub combination: CombinationRules,
+    /// Patterns by account.
+    pub accounts: AccountRules,
+    /// Bounds of the state.
+    pub state: StateRules,
+    /// What amounts are like before a user's own are known.
+    pub priors: Priors,
+    /// The team's own rules.
+    pub rules: Vec<TeamRule>,
+}
+
+/// Where levels, alerts and severities begin, in points.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Levels {
+    /// First score of level medium.
+    pub medium_from: u8,
+    /// First score of level high.
+    pub high_from: u8,
+    /// First score that raises an alert, and is quarantined from learning.
+    pub alert_from: u8,
+    /// First score whose alert is critical.
+    pub critical_from: u8,
+}
+
+/// The most points of each dimension.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Caps {
+    /// Of amount.
+    pub amount: u8,
+    /// Of time.
+    pub time: u8,
+    /// Of frequency.
+    pub frequency: u8,
+    /// Of behavior.
+    pub behavior: u8,
+    /// Of metadata.
+    pub metadata: u8,
+}
+
+/// Weights of the amount dimension.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct AmountRules {
     /// Scales above the usual at which an amount begins to count.
-    pub amount_from: f64,
-    /// Events of a user below which a baseline is too young to speak against them.
+    pub from: f64,
+    /// Points for each scale beyond.
+    pub points_a_scale: f64,
+    /// Further points for each scale beyond the third.
+    pub points_beyond_three: f64,
+    /// Points for each doubling beyond the largest amount of that type before.
+    pub points_above_largest: f64,
+    /// Points for each scale, beyond two, by which the amount leaves what this counterparty's amounts with the user are like.
+    pub points_other_price: f64,
+    /// Points for an amount just below a limit.
+    pub points_below_limit: f64,
+    /// Points for each scale by which the party's amounts lie above the usual on average.
+    pub points_dear_party: f64,
+}
+
+/// Weights of the time dimension.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TimeRules {
+    /// Likelihood of the hour, in multiples of an even spread, below which it begins to count.
+    pub below: f64,
+    /// Points for each halving below.
+    pub points_a_halving: f64,
+}
+
+/// Weights of the frequency dimension.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct FrequencyRules {
+    /// Standard deviations above the expected count at which a window begins to count.
+    pub from: f64,
+    /// Points for each one beyond.
+    pub points_a_deviation: f64,
+    /// Points for each ten points by which this user's rows of the last day lie above what theirs usually have.
+    pub points_of_heat: f64,
+    /// Points for each doubling of the rows with a party first seen within a week.
+    pub points_again: f64,
+}
+
+/// Weights of the behavior dimension.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct BehaviorRules {
+    /// Points for each halving, below an eighth, of the share of days with this type.
+    pub points_unusual_type: f64,
+    /// Points for each halving, below an eighth, of the share of days with this department.
+    pub points_unusual_department: f64,
+    /// Points for each bit of surprise at an account never seen.
+    pub points_new_account: f64,
+    /// Points for each bit of surprise at a counterparty never seen.
+    pub points_new_counterparty: f64,
+    /// Points for a party first seen within a week.
+    pub points_young_party: f64,
+    /// Days without an event from which a user counts as dormant.
+    pub dormant_days: u32,
+    /// Points of a dormant user's first event.
+    pub points_dormant: f64,
+    /// Points for each doubling of the rows with the same amount and parties.
+    pub points_repeated: f64,
+    /// Points for each halving, below a quarter, of the share of days with a refund or adjustment.
+    pub points_rare_reversal: f64,
+    /// Points for each ten points of odd rows that a young party has had.
+    pub points_odd_party: f64,
+    /// Events of a user at which a baseline speaks with half its weight.
     pub mature_after: u32,
+}
+
+/// Weights of the metadata dimension.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct MetadataRules {
+    /// Points for each bit of surprise at a value never seen.
+    pub points_new_value: f64,
+}
+
+/// Bounds of the state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct StateRules {
+    /// Users that one partition remembers; the one not seen for longest goes first, and begins anew when it comes back.
+    pub max_users_per_partition: u32,
+}
+
+/// What amounts are like before a user's own are known: by type name, overall and by department.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Priors {
+    /// By type.
+    pub overall: BTreeMap<String, Prior>,
+    /// By department, then by type.
+    pub departments: BTreeMap<String, BTreeMap<String, Prior>>,
 }
 
 /// A zone by its IANA name.
@@ -40,22 +201,123 @@ mod zone_name {
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Tz, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+        let name = String::deserialize(deserializer)?;
+        name.parse().map_err(|_| de::Error::custom(format!("expected an IANA time zone such as Europe/Berlin, found {name}")))
+    }
+}
+
+impl Default for Levels {
+    fn default() -> Self {
+        Levels { medium_from: 31, high_from: 71, alert_from: 70, critical_from: 85 }
+    }
+}
+
+impl Default for Caps {
+    fn default() -> Self {
+        Caps { amount: 25, time: 20, frequency: 25, behavior: 20, metadata: 10 }
+    }
+}
+
+impl Caps {
+    /// The cap of one dimension.
+    #[must_use]
+    pub fn of(self, dimension: Dimension) -> u8 {
+        match dimension {
+            Dimension::Amount => self.amount,
+            Dimension::Time => self.time,
+            Dimension::Frequency => self.frequency,
+            Dimension::Behavior => self.behavior,
+            Dimension::Metadata => self.metadata,
+        }
+    }
+}
+
+impl Default for AmountRules {
+    fn default() -> Self {
+        AmountRules {
+            from: 0.5,
+            points_a_scale: 3.5,
+            points_beyond_three: 3.0,
+            points_above_largest: 4.0,
+            points_other_price: 1.5,
+            points_below_limit: 3.0,
+            points_dear_party: 2.0,
+        }
+    }
+}
+
+impl Default for TimeRules {
+    fn default() -> Self {
+        TimeRules { below: 0.6, points_a_halving: 4.5 }
+    }
+}
+
+impl Default for FrequencyRules {
+    fn default() -> Self {
+        FrequencyRules { from: 1.0, points_a_deviation: 0.9, points_of_heat: 0.7, points_again: 2.5 }
+    }
+}
+
+impl Default for BehaviorRules {
+    fn default() -> Self {
+        BehaviorRules {
+            points_unusual_type: 4.0,
+            points_unusual_department: 1.2,
+            points_new_account: 2.0,
+            points_new_counterparty: 0.7,
+            points_young_party: 4.5,
+            dormant_days: 14,
+            points_dormant: 8.0,
+            points_repeated: 4.0,
+            points_rare_reversal: 3.0,
+            points_odd_party: 2.5,
+            mature_after: 20,
+        }
+    }
+}
+
+impl Default for MetadataRules {
+    fn default() -> Self {
+        MetadataRules { points_new_value: 1.0 }
+    }
+}
+
+impl Default for StateRules {
+    fn default() -> Self {
+        StateRules { max_users_per_partition: 200_000 }
+    }
+}
+
+impl Default for Priors {
+    fn default() -> Self {
+        let prior = |usual: f64, scale: f64| Prior { location: libm::log(usual), scale };
+        // billing, payment, refund, transfer, adjustment, insurance_claim, payroll, procurement
+        let usual = [prior(350.0, 1.3), prior(400.0, 1.4), prior(180.0, 1.3), prior(1_500.0, 1.5), prior(150.0, 1.4), prior(1_200.0, 1.4), prior(2_800.0, 0.9), prior(900.0, 1.5)];
+        Priors { overall: TransactionType::ALL.iter().map(|t| t.as_str().to_owned()).zip(usual).collect(), departments: BTreeMap::new() }
     }
 }
 
 impl Default for Ruleset {
     fn default() -> Self {
-        let prior = |usual: f64, scale: f64| Prior { location: libm::log(usual), scale };
         Ruleset {
-            zone: Tz::UTC,
+            name: "default".to_owned(),
+            time_zone: Tz::UTC,
             limits: vec![1_000.0, 5_000.0, 10_000.0, 50_000.0],
             below_limit: 0.08,
-            metadata_keys: ["ip", "terminal", "channel"].map(str::to_owned).to_vec(),
-            // billing, payment, refund, transfer, adjustment, insurance_claim, payroll, procurement
-            priors: [prior(350.0, 1.3), prior(400.0, 1.4), prior(180.0, 1.3), prior(1_500.0, 1.5), prior(150.0, 1.4), prior(1_200.0, 1.4), prior(2_800.0, 0.9), prior(900.0, 1.5)],
-            amount_from: 3.0,
-            mature_after: 30,
+            metadata_keys: ["ip", "ip_address", "terminal", "terminal_id", "device", "device_id", "channel", "location"].map(str::to_owned).to_vec(),
+            levels: Levels::default(),
+            caps: Caps::default(),
+            amount: AmountRules::default(),
+            time: TimeRules::default(),
+            frequency: FrequencyRules::default(),
+            behavior: BehaviorRules::default(),
+            metadata: MetadataRules::default(),
+            patterns: PatternRules::default(),
+            combination: CombinationRules::default(),
+            accounts: AccountRules::default(),
+            state: StateRules::default(),
+            priors: Priors::default(),
+            rules: Vec::new(),
         }
     }
 }
@@ -68,21 +330,35 @@ impl Ruleset {
         format!("{:016x}", ids::fingerprint(text.as_bytes()))
     }
 
-    /// The prior of a type.
+    /// The prior of a type in a department; the overall one where the department has none.
     #[must_use]
-    pub fn prior(&self, transaction_type: TransactionType) -> Prior {
-        self.priors.get(transaction_type.index()).copied().unwrap_or(Prior { location: 6.0, scale: 1.4 })
+    pub fn prior(&self, department: &str, transaction_type: TransactionType) -> Prior {
+        let name = transaction_type.as_str();
+        let own = if self.priors.departments.is_empty() { None } else { self.priors.departments.get(department).and_then(|types| types.get(name)) };
+        own.or_else(|| self.priors.overall.get(name)).copied().unwrap_or(Prior { location: 6.0, scale: 1.4 })
+    }
+
+    /// The limit that an amount lies just below.
+    #[must_use]
+    pub fn limit_above(&self, units: f64) -> Option<f64> {
+        self.limits.iter().copied().find(|limit| units < *limit && units >= *limit * (1.0 - self.below_limit))
+    }
+
+    /// The rules of patterns by account, with the limits of this ruleset.
+    #[must_use]
+    pub fn account_rules(&self) -> AccountRules {
+        AccountRules { limits: self.limits.clone(), below_limit: self.below_limit, ..self.accounts.clone() }
     }
 
     /// Hour of the week in the hospital's zone.
     #[must_use]
     pub fn hour_of_week(&self, timestamp: Micros) -> u8 {
-        timestamp.hour_of_week(self.zone)
+        timestamp.hour_of_week(self.time_zone)
     }
 
     /// Fingerprints of the values under the allow-listed keys of a metadata object.
     #[must_use]
-    pub fn metadata_values(&self, metadata: &str) -> Vec<Option<u64>> {
+    pub fn metadata_values(&self, metadata: &str) -> Vec<Option<u32>> {
         let mut values = vec![None; self.metadata_keys.len()];
         if metadata.len() <= 2 {
             return values;
@@ -90,7 +366,7 @@ impl Ruleset {
         let Ok(members) = json::members(metadata) else { return values };
         for (slot, key) in values.iter_mut().zip(&self.metadata_keys) {
             let found: Option<&(Text<'_>, &RawValue)> = members.iter().find(|(name, _)| name.as_str() == key);
-            *slot = found.filter(|(_, value)| value.get() != "null").map(|(_, value)| ids::fingerprint(value.get().as_bytes()));
+            *slot = found.filter(|(_, value)| value.get() != "null").map(|(_, value)| super::short(ids::fingerprint(value.get().as_bytes())));
         }
         values
     }

@@ -1,19 +1,25 @@
 //! Scoring of NDJSON from an empty state: lines in, lines out, in file order or by event time.
 //!
-//! Lines are decoded on several threads and scored by one partition a thread, users being spread as the log spreads
-//! them; the output is in input order and the same for any number of threads, since no state is shared between users.
-//! (The stream's time is kept per partition of a fixed number, whatever the number of threads.)
+//! A line shows the score that the live pipeline gives, and the alerts: the transaction's own from 70 points on, and those of patterns by
+//! account that it completes. For the latter, lines wait until the account engine has judged them (15 minutes of the stream by default) and
+//! never more than 65,536 of them; the output is in the order of the input and the same for any number of threads.
 
 use std::io::{self, BufRead, Write};
-use std::sync::mpsc;
 
 use serde::Serialize;
+use wh_schemas::Alert;
+use wh_schemas::json::Text;
+use wh_schemas::position::Source as Origin;
 use wh_schemas::scored::{ALERT_SCORE, Dimensions, Reason, RiskLevel};
-use wh_schemas::validate::{Reading, Rejection, decode_transaction};
-use wh_schemas::{AcceptedTransaction, Micros, ids};
+use wh_schemas::time::SECOND;
+use wh_schemas::validate::Reading;
 
-use crate::dedup::{Ids, Seen, Verdict, fingerprints};
-use crate::engine::{Engine, Observation, Ruleset};
+use super::pass::{self, Fate, PassSettings, Row, Seen};
+use super::source::{Lines, Sorted, Source};
+use crate::dedup::DEFAULT_HORIZON;
+use crate::engine::{Ruleset, Score};
+use crate::output::{self, Context};
+use crate::pattern_alert;
 
 /// In which order lines are scored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,8 +41,12 @@ pub struct Summary {
     pub duplicates: u64,
     /// Rejected: no transaction, or an id with another content.
     pub rejected: u64,
-    /// Scores of 70 and more.
+    /// Lines with an alert: their own, of 70 points and more, or that of a pattern by account.
     pub alerts: u64,
+    /// Alerts of patterns by account.
+    pub pattern_alerts: u64,
+    /// … of which so many came when their line had been written, by the bound on lines that wait.
+    pub pattern_alerts_without_line: u64,
 }
 
 /// How to score.
@@ -54,93 +64,89 @@ pub struct ScoreSettings {
     pub threads: usize,
 }
 
+/// The first part of a line; the alerts follow.
 #[derive(Serialize)]
-struct Line<'a> {
+struct Head<'a> {
     transaction_id: &'a str,
     risk_score: u8,
     risk_level: RiskLevel,
-    alert: bool,
+}
+
+/// The last part of a line.
+#[derive(Serialize)]
+struct Tail<'a> {
     dimensions: Dimensions,
     reasons: &'a [Reason<'static>],
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    patterns: Vec<ShownPattern<'a>>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     late: bool,
 }
 
-/// One partition's part of an offline run.
-struct Lane {
-    engine: Engine,
-    ids: Ids,
-    position: u64,
+/// A pattern by user that the transaction completes.
+#[derive(Serialize)]
+struct ShownPattern<'a> {
+    pattern_type: &'a str,
+    members: Vec<&'a str>,
 }
 
-/// A line's fate: its output, or why there is none.
-enum Outcome {
-    Scored { line: Vec<u8>, alert: bool },
-    Duplicate,
-    Rejected(String, String),
+/// An alert on a line.
+#[derive(Serialize)]
+struct ShownAlert<'a> {
+    alert_type: &'a str,
+    alert_id: &'a str,
+    risk_score: u8,
+    members: &'a [Text<'a>],
+    message: &'a str,
 }
 
-impl Lane {
-    fn score(&mut self, text: &[u8], reading: &Reading) -> Outcome {
-        match decode_transaction(text, reading) {
-            Err(rejection) => rejected(&rejection),
-            Ok(transaction) => self.score_transaction(&AcceptedTransaction::new(transaction)),
-        }
-    }
-
-    fn score_transaction(&mut self, transaction: &AcceptedTransaction<'_>) -> Outcome {
-        let (id, content) = fingerprints(&transaction.transaction_id, &transaction.content_hash);
-        match self.ids.verdict(id, content) {
-            Verdict::Duplicate(_) => return Outcome::Duplicate,
-            Verdict::Conflict(_) => {
-                return Outcome::Rejected("transaction_id:conflict".to_owned(), "transaction_id: expected the content of the first line with this id, found another".to_owned());
-            }
-            Verdict::New => {}
-        }
-        self.ids.remember(Seen { id, content, seq: self.position });
-        self.position += 1;
-        let score = self.engine.score(&Observation::of(transaction, self.engine.ruleset()));
-        let risk_score = score.risk_score();
-        let alert = risk_score >= ALERT_SCORE;
-        let line = Line {
-            transaction_id: &transaction.transaction_id,
-            risk_score,
-            risk_level: RiskLevel::of(risk_score),
-            alert,
-            dimensions: score.dimensions,
-            reasons: &score.reasons,
-            late: score.late,
-        };
-        let mut bytes = serde_json::to_vec(&line).unwrap_or_default();
-        bytes.push(b'\n');
-        Outcome::Scored { line: bytes, alert }
+impl<'a> ShownAlert<'a> {
+    fn of(alert: &'a Alert<'_>, members: &'a [Text<'a>]) -> ShownAlert<'a> {
+        ShownAlert { alert_type: &alert.alert_type, alert_id: &alert.alert_id, risk_score: alert.risk_score, members, message: &alert.message }
     }
 }
 
-fn rejected(rejection: &Rejection) -> Outcome {
-    Outcome::Rejected(rejection.class(), rejection.to_string())
+/// Ids of the transactions that patterns consist of, the completing one included: by event time, then by id, each once.
+pub(super) fn members<'a>(score: &'a Score, completing: (i64, &'a str), only: Option<&str>) -> Vec<&'a str> {
+    let sights = score.patterns.iter().filter(|sight| only.is_none_or(|pattern| sight.pattern == pattern));
+    let mut members: Vec<(i64, &str)> = sights.flat_map(|sight| sight.members.iter().map(|(at, id)| (*at, id.as_str()))).collect();
+    members.push(completing);
+    members.sort_unstable();
+    members.dedup();
+    members.into_iter().map(|(_, id)| id).collect()
 }
 
-fn lanes(settings: &ScoreSettings) -> Vec<Lane> {
-    (0..settings.partitions.max(1)).map(|_| Lane { engine: Engine::new(settings.ruleset.clone()), ids: Ids::new(usize::MAX), position: 0 }).collect()
+/// A line in parts: its beginning, its own alert, its end.
+struct Part {
+    bytes: Vec<u8>,
+    split: usize,
+    alert: Option<Vec<u8>>,
 }
 
-/// The partition of a line's user, read from its text without decoding it. Lines that cannot be read go to partition 0, where decoding says why.
-fn lane_of(text: &[u8], partitions: u32) -> u32 {
-    #[derive(serde::Deserialize)]
-    struct User<'a> {
-        #[serde(borrow)]
-        user_id: wh_schemas::json::Text<'a>,
+/// Serialising these types cannot fail: no map, no float, a writer that grows.
+fn part(seen: &Seen<'_>) -> Part {
+    let (score, transaction) = (seen.score(0), seen.transaction);
+    let risk_score = score.risk_score();
+    let completing = (transaction.timestamp.0.div_euclid(SECOND), transaction.transaction_id.as_str());
+    let mut bytes = Vec::with_capacity(512);
+    let head = Head { transaction_id: &transaction.transaction_id, risk_score, risk_level: RiskLevel::of(risk_score) };
+    serde_json::to_writer(&mut bytes, &head).unwrap_or_default();
+    bytes.pop();
+    let split = bytes.len();
+    let patterns = score.patterns.iter().map(|sight| ShownPattern { pattern_type: sight.pattern, members: members(score, completing, Some(sight.pattern)) }).collect();
+    let tail = Tail { dimensions: score.dimensions, reasons: &score.reasons, patterns, late: score.late };
+    serde_json::to_writer(&mut bytes, &tail).unwrap_or_default();
+    if let Some(opening) = bytes.get_mut(split) {
+        *opening = b',';
     }
-    serde_json::from_slice::<User<'_>>(text).map_or(0, |u| ids::partition_of(u.user_id.as_bytes(), partitions))
-}
-
-/// Lines that a chunk holds at most.
-const CHUNK: usize = 4_096;
-
-struct Numbered {
-    number: u64,
-    text: Vec<u8>,
+    bytes.push(b'\n');
+    let alert = (risk_score >= ALERT_SCORE).then(|| {
+        let context = Context { position: seen.position, source: Origin { partition: seen.position.partition, offset: seen.number }, ruleset: "", state_epoch: 0 };
+        let record = output::scored(transaction.clone(), score.clone(), &context);
+        let members: Vec<Text<'_>> = members(score, completing, None).into_iter().map(Text::from).collect();
+        record.alerts.first().and_then(|alert| serde_json::to_vec(&ShownAlert::of(alert, &members)).ok()).unwrap_or_default()
+    });
+    Part { bytes, split, alert }
 }
 
 /// Where rejected lines go.
@@ -157,135 +163,58 @@ pub trait Rejects {
 /// # Errors
 /// Where input cannot be read or output cannot be written.
 pub fn run(input: &mut dyn BufRead, output: &mut dyn Write, rejects: &mut dyn Rejects, settings: &ScoreSettings) -> io::Result<Summary> {
+    let mut lines = Lines::new(input);
     match settings.order {
-        Order::File => by_file(input, output, rejects, settings),
-        Order::EventTime => by_event_time(input, output, rejects, settings),
+        Order::File => score(&mut lines, output, rejects, settings),
+        Order::EventTime => score(&mut Sorted::new(&mut lines, &settings.reading)?, output, rejects, settings),
     }
 }
 
-fn read_chunk(input: &mut dyn BufRead, number: &mut u64) -> io::Result<Vec<Numbered>> {
-    let mut chunk = Vec::with_capacity(CHUNK);
-    while chunk.len() < CHUNK {
-        let mut text = Vec::with_capacity(512);
-        if input.read_until(b'\n', &mut text)? == 0 {
-            break;
-        }
-        *number += 1;
-        while text.last().is_some_and(|b| matches!(b, b'\n' | b'\r')) {
-            text.pop();
-        }
-        if !text.iter().all(u8::is_ascii_whitespace) {
-            chunk.push(Numbered { number: *number, text });
-        }
-    }
-    Ok(chunk)
-}
-
-type Job = (Vec<(usize, Numbered)>, mpsc::Sender<(usize, Numbered, Outcome)>);
-
-fn by_file(input: &mut dyn BufRead, output: &mut dyn Write, rejects: &mut dyn Rejects, settings: &ScoreSettings) -> io::Result<Summary> {
-    let partitions = settings.partitions.max(1);
-    let threads = settings.threads.clamp(1, partitions as usize);
-    let mut all = lanes(settings);
+fn score(source: &mut dyn Source, output: &mut dyn Write, rejects: &mut dyn Rejects, settings: &ScoreSettings) -> io::Result<Summary> {
+    let pass = PassSettings {
+        rulesets: vec![settings.ruleset.clone()],
+        reading: settings.reading.clone(),
+        partitions: settings.partitions,
+        dedup_horizon: DEFAULT_HORIZON,
+        threads: settings.threads,
+    };
     let mut summary = Summary::default();
-    std::thread::scope(|scope| -> io::Result<()> {
-        // Each thread owns the partitions p with p mod threads = its number.
-        let mut queues = Vec::new();
-        let mut owned: Vec<Vec<(u32, Lane)>> = (0..threads).map(|_| Vec::new()).collect();
-        for (at, lane) in all.drain(..).enumerate() {
-            owned[at % threads].push((u32::try_from(at).unwrap_or(0), lane));
-        }
-        for mut lanes in owned {
-            let (send, receive) = mpsc::sync_channel::<Job>(2);
-            queues.push(send);
-            scope.spawn(move || {
-                for (job, answers) in receive {
-                    for (index, line) in job {
-                        let partition = lane_of(&line.text, partitions);
-                        let Some((_, lane)) = lanes.iter_mut().find(|(p, _)| *p == partition) else { continue };
-                        let outcome = lane.score(&line.text, &settings.reading);
-                        if answers.send((index, line, outcome)).is_err() {
-                            return;
-                        }
-                    }
-                }
-            });
-        }
-        let mut number = 0;
-        loop {
-            let chunk = read_chunk(input, &mut number)?;
-            if chunk.is_empty() {
-                return Ok(());
-            }
-            let count = chunk.len();
-            let mut jobs: Vec<Vec<(usize, Numbered)>> = (0..threads).map(|_| Vec::with_capacity(count)).collect();
-            for (index, line) in chunk.into_iter().enumerate() {
-                jobs[lane_of(&line.text, partitions) as usize % threads].push((index, line));
-            }
-            let (answers, collect) = mpsc::channel();
-            for (queue, job) in queues.iter().zip(jobs) {
-                queue.send((job, answers.clone())).map_err(|_| io::Error::other("a scoring thread has stopped"))?;
-            }
-            drop(answers);
-            let mut outcomes: Vec<Option<(Numbered, Outcome)>> = (0..count).map(|_| None).collect();
-            for (index, line, outcome) in collect {
-                outcomes[index] = Some((line, outcome));
-            }
-            for outcome in outcomes {
-                let (line, outcome) = outcome.ok_or_else(|| io::Error::other("a scoring thread has stopped"))?;
-                write(&line, outcome, output, rejects, &mut summary)?;
-            }
-        }
-    })?;
+    let passed = pass::run::<Part>(source, &pass, &part, &mut |row| write(row, output, rejects, &mut summary))?;
     output.flush()?;
-    Ok(summary)
+    Ok(Summary {
+        lines: passed.records,
+        scored: passed.scored,
+        duplicates: passed.duplicates,
+        rejected: passed.rejected,
+        pattern_alerts: summary.pattern_alerts + passed.without_row,
+        pattern_alerts_without_line: passed.without_row,
+        ..summary
+    })
 }
 
-fn by_event_time(input: &mut dyn BufRead, output: &mut dyn Write, rejects: &mut dyn Rejects, settings: &ScoreSettings) -> io::Result<Summary> {
-    let partitions = settings.partitions.max(1);
-    let mut lanes = lanes(settings);
-    let mut summary = Summary::default();
-    let mut lines: Vec<(Micros, String, Numbered)> = Vec::new();
-    let mut number = 0;
-    loop {
-        let chunk = read_chunk(input, &mut number)?;
-        if chunk.is_empty() {
-            break;
-        }
-        for line in chunk {
-            let key = decode_transaction(&line.text, &settings.reading).map(|t| (t.timestamp, t.transaction_id.to_string()));
-            match key {
-                Ok((timestamp, id)) => lines.push((timestamp, id, line)),
-                Err(rejection) => write(&line, rejected(&rejection), output, rejects, &mut summary)?,
-            }
-        }
+fn write(row: Row<Part>, output: &mut dyn Write, rejects: &mut dyn Rejects, summary: &mut Summary) -> io::Result<()> {
+    let (part, patterns) = match row.fate {
+        Fate::Scored { seen, patterns } => (seen, patterns),
+        Fate::Rejected { class, reason, raw } => return rejects.reject(row.number, &class, &reason, &raw),
+        Fate::Duplicate | Fate::Copy => return Ok(()),
+    };
+    let (head, tail) = part.bytes.split_at(part.split);
+    output.write_all(head)?;
+    summary.pattern_alerts += patterns.len() as u64;
+    if part.alert.is_none() && patterns.is_empty() {
+        output.write_all(b",\"alert\":false")?;
+        return output.write_all(tail);
     }
-    lines.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| a.1.cmp(&b.1)).then(a.2.number.cmp(&b.2.number)));
-    for (_, _, line) in lines {
-        let outcome = lanes[lane_of(&line.text, partitions) as usize].score(&line.text, &settings.reading);
-        write(&line, outcome, output, rejects, &mut summary)?;
+    summary.alerts += 1;
+    let mut alerts: Vec<Vec<u8>> = part.alert.into_iter().collect();
+    for (_, found) in &patterns {
+        let alert = pattern_alert::alert(found, None);
+        alerts.push(serde_json::to_vec(&ShownAlert::of(&alert, &alert.members)).unwrap_or_default());
     }
-    output.flush()?;
-    Ok(summary)
-}
-
-fn write(line: &Numbered, outcome: Outcome, output: &mut dyn Write, rejects: &mut dyn Rejects, summary: &mut Summary) -> io::Result<()> {
-    summary.lines += 1;
-    match outcome {
-        Outcome::Scored { line, alert } => {
-            summary.scored += 1;
-            summary.alerts += u64::from(alert);
-            output.write_all(&line)
-        }
-        Outcome::Duplicate => {
-            summary.duplicates += 1;
-            Ok(())
-        }
-        Outcome::Rejected(class, reason) => {
-            summary.rejected += 1;
-            rejects.reject(line.number, &class, &reason, &line.text)
-        }
-    }
+    output.write_all(b",\"alert\":true,\"alerts\":[")?;
+    output.write_all(&alerts.join(&b','))?;
+    output.write_all(b"]")?;
+    output.write_all(tail)
 }
 
 #[cfg(test)]
@@ -323,34 +252,60 @@ mod tests {
         text
     }
 
-    fn scored(threads: usize, order: Order) -> (Vec<u8>, Summary, Vec<(u64, String)>) {
+    fn scored_of(text: &str, threads: usize, order: Order) -> (String, Summary, Vec<(u64, String)>) {
         let (mut out, mut kept) = (Vec::new(), Kept(Vec::new()));
         let settings = ScoreSettings { ruleset: Ruleset::default(), reading: Reading::default(), order, partitions: 3, threads };
-        let summary = run(&mut input().as_bytes(), &mut out, &mut kept, &settings).unwrap();
-        (out, summary, kept.0)
+        let summary = run(&mut text.as_bytes(), &mut out, &mut kept, &settings).unwrap();
+        (String::from_utf8(out).unwrap(), summary, kept.0)
     }
 
     #[test]
     fn any_number_of_threads_gives_the_same_bytes() {
-        let one = scored(1, Order::File);
-        assert_eq!(one.1, Summary { lines: 3_042, scored: 3_000, duplicates: 30, rejected: 12, alerts: one.1.alerts });
-        assert_eq!(one, scored(2, Order::File));
-        assert_eq!(one, scored(3, Order::File));
+        let one = scored_of(&input(), 1, Order::File);
+        let Summary { lines, scored, duplicates, rejected, .. } = one.1;
+        assert_eq!((lines, scored, duplicates, rejected), (3_042, 3_000, 30, 12));
+        assert_eq!(one, scored_of(&input(), 2, Order::File));
+        assert_eq!(one, scored_of(&input(), 3, Order::File));
         assert_eq!(one.2[0], (3, "record:invalid_json".to_owned()));
+        let ids: Vec<String> = one.0.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["transaction_id"].as_str().unwrap().to_owned()).collect();
+        assert!(ids.iter().map(String::as_str).eq((0..3_000).map(|i| format!("T{i}")).collect::<Vec<_>>().iter().map(String::as_str)), "the output is in the order of the input");
     }
 
     #[test]
     fn by_event_time_the_order_of_lines_does_not_matter() {
-        let (out, summary, _) = scored(1, Order::EventTime);
+        let (out, summary, _) = scored_of(&input(), 1, Order::EventTime);
         assert_eq!(summary.scored, 3_000);
-        let mut lines: Vec<&str> = std::str::from_utf8(&out).unwrap().lines().collect();
-        lines.sort_unstable();
         let reversed: String = input().lines().rev().map(|l| format!("{l}\n")).collect();
-        let (mut again, mut kept) = (Vec::new(), Kept(Vec::new()));
-        let settings = ScoreSettings { ruleset: Ruleset::default(), reading: Reading::default(), order: Order::EventTime, partitions: 3, threads: 1 };
-        run(&mut reversed.as_bytes(), &mut again, &mut kept, &settings).unwrap();
-        let mut other: Vec<&str> = std::str::from_utf8(&again).unwrap().lines().collect();
-        other.sort_unstable();
-        assert_eq!(lines, other);
+        assert_eq!(out, scored_of(&reversed, 2, Order::EventTime).0);
+    }
+
+    #[test]
+    fn alerts_stand_on_their_lines_with_what_they_consist_of_for_any_number_of_threads() {
+        let config = wh_evaluation::Config { users: 60, days: 60, fraud_share: 0.02, grades: vec![wh_evaluation::Grade::Blatant], ..wh_evaluation::Config::default() };
+        let generated = wh_evaluation::generate(&config, 3);
+        let text = generated.ndjson();
+        let (out, summary, _) = scored_of(&text, 2, Order::File);
+        assert_eq!(out, scored_of(&text, 1, Order::File).0);
+        assert_eq!((summary.scored, summary.pattern_alerts_without_line), (generated.transactions.len() as u64, 0));
+        let (mut alerts, mut of_accounts) = (0, 0);
+        for (line, transaction) in out.lines().zip(&generated.transactions) {
+            let line: serde_json::Value = serde_json::from_str(line).unwrap();
+            assert_eq!(line["transaction_id"], transaction.transaction_id.as_str());
+            let shown = line["alerts"].as_array().cloned().unwrap_or_default();
+            assert_eq!(line["alert"], !shown.is_empty());
+            let own = line["risk_score"].as_u64().unwrap() >= u64::from(ALERT_SCORE);
+            alerts += u64::from(!shown.is_empty());
+            of_accounts += shown.len() as u64 - u64::from(own);
+            for alert in shown {
+                assert!(alert["risk_score"].as_u64().unwrap() >= 70 && alert["message"].as_str().unwrap().ends_with('.'), "{alert}");
+                assert_eq!(alert["alert_id"].as_str().unwrap().len(), 36);
+                assert!(!alert["members"].as_array().unwrap().is_empty(), "{alert}");
+            }
+            for pattern in line["patterns"].as_array().cloned().unwrap_or_default() {
+                assert!(pattern["members"].as_array().unwrap().contains(&line["transaction_id"]), "{pattern}");
+            }
+        }
+        assert_eq!((alerts, of_accounts), (summary.alerts, summary.pattern_alerts));
+        assert!(alerts > 0 && of_accounts > 0, "{summary:?}");
     }
 }

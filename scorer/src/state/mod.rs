@@ -1,5 +1,6 @@
-//! The scorer's checkpoints: one atomic compare-and-set a partition, and what is needed when the store is lost.
+//! The scorer's checkpoints, and those of patterns by account: one atomic compare-and-set a partition, and what is needed when the store is lost.
 
+pub mod patterns;
 pub mod rebuild;
 pub mod redis;
 pub mod sqlite;

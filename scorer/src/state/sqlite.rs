@@ -1,5 +1,7 @@
 //! Checkpoints in the embedded baselines store.
 
+mod patterns;
+
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,6 +15,7 @@ use super::{Checkpoint, CheckpointStore, Committed, Delta};
 use crate::dedup;
 use crate::engine::UserState;
 use crate::partition::{PartitionRecord, Position};
+pub use patterns::read_patterns;
 
 /// The embedded baselines store.
 pub struct SqliteCheckpoints {
@@ -27,6 +30,7 @@ impl SqliteCheckpoints {
     /// Fatal where it cannot be written, is damaged, or a newer version wrote it.
     pub fn open(path: &Path) -> Result<SqliteCheckpoints, Reaction> {
         let connection = sqlite::open_writer(path, &BASELINES, sqlite::Settings { cache_kib: 8 * 1024, ..sqlite::Settings::default() })?;
+        patterns::ensure(&connection).map_err(|e| sqlite::reaction("baselines", path, &e))?;
         Ok(SqliteCheckpoints { path: Arc::new(path.to_owned()), connection: Arc::new(Mutex::new(connection)) })
     }
 

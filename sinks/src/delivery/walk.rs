@@ -12,7 +12,11 @@ use super::{Batch, StorePosition, Tally, Written};
 /// Name in `positions` of what a topic carries.
 #[must_use]
 pub fn stream_of(topic: &str) -> &str {
-    if topic == topics::RISK_SCORES { "scorer" } else { topic }
+    match topic {
+        topics::RISK_SCORES => "scorer",
+        topics::RISK_ALERTS => "patterns",
+        other => other,
+    }
 }
 
 /// A record that can never be stored.
@@ -63,7 +67,7 @@ pub const DUPLICATE: Tally = Tally { stored: 0, duplicates: 1, dead_letters: 0, 
 /// One row left out on purpose.
 pub const DISCARDED: Tally = Tally { stored: 0, duplicates: 0, dead_letters: 0, discarded: 1 };
 
-/// A record as a store reads it.
+/// A record as a store reads it: of the scorer, or of patterns by account.
 pub trait Positioned {
     /// Where it stands.
     fn position(&self) -> SeqPosition;
@@ -78,6 +82,19 @@ pub fn walk<'r, R: Positioned, E: From<Halt>>(
     batch: &'r Batch,
     start: &StorePosition,
     decode: impl Fn(&'r Stored) -> Result<R, serde_json::Error>,
+    row: impl FnMut(&'r Stored, R, &StorePosition) -> Result<Tally, E>,
+) -> Result<StorePosition, E> {
+    walk_some(batch, start, |record| decode(record).map(Some), row)
+}
+
+/// As [`walk`], where a topic holds records of others too: those that `decode` gives nothing for have no `seq`, and are passed over.
+///
+/// # Errors
+/// As [`walk`].
+pub fn walk_some<'r, R: Positioned, E: From<Halt>>(
+    batch: &'r Batch,
+    start: &StorePosition,
+    decode: impl Fn(&'r Stored) -> Result<Option<R>, serde_json::Error>,
     mut row: impl FnMut(&'r Stored, R, &StorePosition) -> Result<Tally, E>,
 ) -> Result<StorePosition, E> {
     let mut position = *start;
@@ -89,13 +106,15 @@ pub fn walk<'r, R: Positioned, E: From<Halt>>(
         position.next_offset = record.offset + 1;
         let buried = batch.buried.contains(&record.offset);
         let decoded = match decode(record) {
-            Ok(decoded) => decoded,
+            Ok(Some(decoded)) => decoded,
+            Ok(None) => continue,
             Err(_) if buried => {
                 fence.bury_unreadable();
                 continue;
             }
             Err(error) => {
-                let message = format!("expected a record of the scorer: {error}");
+                let emitter = if stream_of(&batch.topic) == "patterns" { "scorer or of patterns" } else { "scorer" };
+                let message = format!("expected a record of the {emitter}: {error}");
                 return Err(Halt::Refused(Refused { offset: record.offset, position: None, class: "record:unreadable", message }).into());
             }
         };

@@ -16,6 +16,7 @@ use wh_stores::elasticsearch::errors::{self, Row as Outcome};
 use wh_stores::elasticsearch::{ElasticsearchSettings, Failure};
 
 use crate::delivery::walk::Positioned;
+use crate::pattern::Told;
 
 /// What the search store needs of a scored record.
 #[derive(Deserialize)]
@@ -30,6 +31,14 @@ pub(super) struct Row<'a> {
     pub(super) risk_score: Option<u8>,
     #[serde(borrow, default)]
     pub(super) alerts: Vec<Alert<'a>>,
+}
+
+impl Row<'_> {
+    /// Its alerts.
+    pub(super) fn told(&self) -> impl Iterator<Item = Told<'_>> {
+        let row = self.position();
+        self.alerts.iter().map(move |alert| Told { alert, user_id: &self.user_id, department: &self.department, timestamp: self.timestamp, row })
+    }
 }
 
 impl Positioned for Row<'_> {
@@ -91,9 +100,21 @@ pub(super) struct Bulk {
 }
 
 impl Bulk {
-    /// Adds the alerts of a record, but those that are held already. Returns how many it has.
-    pub(super) fn add(&mut self, settings: &ElasticsearchSettings, record: &Stored, row: &Row<'_>, held: &BTreeSet<String>) -> Result<u64, serde_json::Error> {
-        for alert in row.alerts.iter().filter(|alert| !held.contains(alert.alert_id.as_str())) {
+    /// Adds the alerts of a record, which stands at `position` in its stream, but those that are held already. Returns how many it has.
+    pub(super) fn add<'t>(
+        &mut self,
+        settings: &ElasticsearchSettings,
+        record: &Stored,
+        position: SeqPosition,
+        alerts: impl Iterator<Item = Told<'t>>,
+        held: &BTreeSet<String>,
+    ) -> Result<u64, serde_json::Error> {
+        let mut count = 0;
+        for Told { alert, user_id, department, timestamp, row } in alerts {
+            count += 1;
+            if held.contains(alert.alert_id.as_str()) {
+                continue;
+            }
             let name = settings.index_of(record.append_time);
             let index = match self.lines.last() {
                 Some(line) if *line.index == *name => Arc::clone(&line.index),
@@ -104,16 +125,16 @@ impl Bulk {
                 appended_millis: record.append_time.div_euclid(1_000),
                 alert_id: &alert.alert_id,
                 transaction_id: &alert.transaction_id,
-                user_id: &row.user_id,
+                user_id,
                 alert_type: &alert.alert_type,
                 severity: alert.severity.as_str(),
-                department: &row.department,
+                department,
                 detection_rules: &alert.detection_rules,
                 risk_score: alert.risk_score,
                 partition: row.partition,
                 seq: row.seq,
                 created_at: record.append_time,
-                timestamp: row.timestamp.0,
+                timestamp: timestamp.0,
                 title: &alert.title,
                 message: &alert.message,
             };
@@ -122,9 +143,9 @@ impl Bulk {
             serde_json::to_writer(&mut self.bytes, &document)?;
             self.bytes.push(b'\n');
             let bytes = start..self.bytes.len();
-            self.lines.push(Line { offset: record.offset, position: row.position(), index, id: alert.alert_id.to_string(), bytes });
+            self.lines.push(Line { offset: record.offset, position, index, id: alert.alert_id.to_string(), bytes });
         }
-        Ok(row.alerts.len() as u64)
+        Ok(count)
     }
 
     /// Leaves out the alerts with these ids.
@@ -222,7 +243,7 @@ mod tests {
         let mut bulk = Bulk::default();
         for record in records {
             let row: Row<'_> = serde_json::from_slice(&record.value).unwrap();
-            assert_eq!(bulk.add(&settings(), record, &row, held).unwrap(), 1);
+            assert_eq!(bulk.add(&settings(), record, row.position(), row.told(), held).unwrap(), 1);
         }
         bulk
     }

@@ -8,15 +8,17 @@ use async_trait::async_trait;
 use serde::Deserialize;
 use serde_json::json;
 use wh_schemas::Reaction;
-use wh_schemas::topics::RISK_SCORES;
+use wh_schemas::alert::PATTERN_ROWS;
+use wh_schemas::topics::{RISK_ALERTS, RISK_SCORES};
 use wh_stores::elasticsearch::errors::Row as Outcome;
 use wh_stores::elasticsearch::{Client, ElasticsearchSettings, Failure, Method, checks, connect, layout};
 
 use super::dialect::{self, Bulk, Line, Row};
 use super::positions::{Documents, Step, position, unpublished};
 use super::retention;
-use crate::delivery::walk::{self, DISCARDED, DUPLICATE, Halt, Refused, STORED, stream_of};
+use crate::delivery::walk::{self, DISCARDED, DUPLICATE, Halt, Positioned, Refused, STORED, stream_of};
 use crate::delivery::{Batch, Store, StorePosition, Written};
+use crate::pattern::PatternRow;
 
 /// Indexes that one request refreshes: their names stand in its first line, which the server bounds.
 const NAMES: usize = 40;
@@ -102,10 +104,11 @@ impl SearchStore {
         self.client.reaction(failure)
     }
 
-    /// Forgets what was written and not published.
+    /// Forgets what was written and not published, of every stream: what it touched may not be found yet.
     async fn go_back_to_published(&mut self, stream: &str) -> Result<(), Reaction> {
         let positions = self.documents.read(&self.client, &self.settings, stream).await.map_err(|failure| self.client.reaction(&failure))?;
-        self.published = positions.partitions.iter().map(|(partition, at)| ((stream.to_owned(), *partition), position(*partition, at))).collect();
+        self.published.retain(|(of, _), _| of != stream);
+        self.published.extend(positions.partitions.iter().map(|(partition, at)| ((stream.to_owned(), *partition), position(*partition, at))));
         self.written = self.published.clone();
         self.touched.clear();
         self.held.clear();
@@ -243,7 +246,7 @@ impl Store for SearchStore {
     }
 
     fn topics(&self) -> Vec<&'static str> {
-        vec![RISK_SCORES]
+        vec![RISK_SCORES, RISK_ALERTS]
     }
 
     async fn positions(&mut self, topic: &str) -> Result<Vec<StorePosition>, Reaction> {
@@ -256,21 +259,32 @@ impl Store for SearchStore {
         let key = (stream_of(&batch.topic).to_owned(), batch.partition);
         let start = self.written.get(&key).copied().unwrap_or_else(|| unpublished(batch.partition));
         let (mut bulk, mut alerts) = (Bulk::default(), 0);
-        let walked: Result<StorePosition, Halt> = walk::walk(
-            &batch,
-            &start,
-            |record| serde_json::from_slice::<Row<'_>>(&record.value),
-            |record, row, _| {
-                if row.risk_score.is_none() {
-                    return Ok(DUPLICATE);
-                }
-                if row.alerts.is_empty() {
+        let walked: Result<StorePosition, Halt> = if &*batch.topic == RISK_ALERTS {
+            walk::walk_some(&batch, &start, PatternRow::read, |record, row, _| {
+                if !row.is_raised() {
                     return Ok(DISCARDED);
                 }
-                alerts += bulk.add(&self.settings, record, &row, &self.held).map_err(|error| Halt::Reaction(unwritable(error)))?;
+                let added = bulk.add(&self.settings, record, row.position(), row.told().into_iter(), &self.held);
+                alerts += added.map_err(|error| Halt::Reaction(unwritable(error)))?;
                 Ok(STORED)
-            },
-        );
+            })
+        } else {
+            walk::walk(
+                &batch,
+                &start,
+                |record| serde_json::from_slice::<Row<'_>>(&record.value),
+                |record, row, _| {
+                    if row.risk_score.is_none() {
+                        return Ok(DUPLICATE);
+                    }
+                    if row.alerts.is_empty() {
+                        return Ok(DISCARDED);
+                    }
+                    alerts += bulk.add(&self.settings, record, row.position(), row.told(), &self.held).map_err(|error| Halt::Reaction(unwritable(error)))?;
+                    Ok(STORED)
+                },
+            )
+        };
         let position = match walked {
             Ok(position) => position,
             Err(halt) => return halt.outcome(),
@@ -286,8 +300,14 @@ impl Store for SearchStore {
     async fn replay(&mut self, batch: Batch) -> Result<u64, Reaction> {
         let (mut bulk, mut seen) = (Bulk::default(), BTreeSet::new());
         for record in batch.records.iter() {
+            if &*batch.topic == RISK_ALERTS {
+                let Ok(Some(row)) = PatternRow::read(record) else { continue };
+                bulk.add(&self.settings, record, row.position(), row.told().into_iter(), &seen).map_err(unwritable)?;
+                seen.insert(row.alert.alert_id.to_string());
+                continue;
+            }
             let Ok(row) = serde_json::from_slice::<Row<'_>>(&record.value) else { continue };
-            bulk.add(&self.settings, record, &row, &seen).map_err(unwritable)?;
+            bulk.add(&self.settings, record, row.position(), row.told(), &seen).map_err(unwritable)?;
             seen.extend(row.alerts.iter().map(|alert| alert.alert_id.to_string()));
         }
         // A copy of a record may have been appended in another period than the one that was stored: `create` would not meet it.
@@ -316,9 +336,12 @@ impl Store for SearchStore {
             self.touched.remove(index.as_str());
         }
         if removed.rows > 0 {
-            let stream = stream_of(RISK_SCORES);
-            let raised = self.documents.raise(&self.client, &self.settings, stream, &removed.left).await;
-            raised.map_err(|failure| self.client.reaction(&failure))?;
+            let (patterns, scores): (BTreeMap<u32, u64>, BTreeMap<u32, u64>) = removed.left.into_iter().partition(|(partition, _)| *partition >= PATTERN_ROWS);
+            let patterns = patterns.into_iter().map(|(partition, seq)| (partition - PATTERN_ROWS, seq)).collect();
+            for (topic, left) in [(RISK_SCORES, scores), (RISK_ALERTS, patterns)] {
+                let raised = self.documents.raise(&self.client, &self.settings, stream_of(topic), &left).await;
+                raised.map_err(|failure| self.client.reaction(&failure))?;
+            }
         }
         Ok(removed.rows)
     }

@@ -15,6 +15,7 @@ use wh_schemas::{Alert, ScoreRecord, SeqPosition};
 use wh_stores::postgres::values::{Instant, Money};
 use wh_stores::postgres::{metadata, text};
 
+use super::patterns;
 use crate::delivery::walk::{Halt, Refused};
 
 /// Longest text, in bytes, that stands in an index. A page holds 2,704 at most, the other columns of the index included.
@@ -63,7 +64,9 @@ impl<'r> Row<'r> {
         let (Some(points), Some(level), Some(parts)) = (score.risk_score, score.risk_level, score.dimensions) else {
             return Ok(None);
         };
-        let keys = [&score.transaction_id, &score.user_id].into_iter().chain(score.alerts.iter().flat_map(|alert| [&alert.alert_id, &alert.transaction_id]));
+        let keys =
+            [&score.transaction_id, &score.user_id].into_iter().chain(score.alerts.iter().flat_map(|alert| [&alert.alert_id, &alert.transaction_id])).map(|key| key.as_str());
+        let keys = keys.chain(score.patterns.iter().flat_map(patterns::keys_of));
         if let Some(longest) = keys.map(|key| text::stored(key).len()).max().filter(|longest| *longest > LONGEST_KEY) {
             return Err(too_long(record.offset, Some(ScoreRecord::position(&score)), longest));
         }

@@ -2,6 +2,7 @@
 
 mod dialect;
 mod events;
+mod patterns;
 mod positions;
 mod profiles;
 mod retention;

@@ -6,6 +6,7 @@
 use sqlx::Postgres;
 use sqlx::postgres::PgConnection;
 use wh_schemas::SeqPosition;
+use wh_schemas::alert::PATTERN_ROWS;
 use wh_stores::postgres::values::Instant;
 
 /// Most rows of one statement.
@@ -33,6 +34,8 @@ const TABLES: [Table; 2] = [
         has_floor: false,
     },
 ];
+/// Rows of patterns are few, and stay; their alerts go.
+const REMOVE_PATTERN_ALERTS: &str = "DELETE FROM risk_alerts WHERE pos >= $1 AND created_at < $2";
 const REMOVE_METRICS: &str = "DELETE FROM system_metrics WHERE id IN (SELECT id FROM system_metrics WHERE timestamp < $1 LIMIT $2)";
 const RAISE_FLOOR: &str = "UPDATE positions SET floor_seq = greatest(floor_seq, $2) WHERE stream = 'scorer' AND partition = $1";
 
@@ -52,6 +55,8 @@ pub(super) async fn remove(connection: &mut PgConnection, before: i64) -> Result
             removed += all(connection, table.remove, first, floor).await?;
         }
     }
+    let patterns = SeqPosition { partition: PATTERN_ROWS, seq: 0 }.packed();
+    removed += sqlx::query::<Postgres>(REMOVE_PATTERN_ALERTS).bind(patterns).bind(Instant(before)).execute(&mut *connection).await?.rows_affected();
     while sqlx::query::<Postgres>(REMOVE_METRICS).bind(Instant(before)).bind(ROWS).execute(&mut *connection).await?.rows_affected() > 0 {}
     Ok(removed)
 }

@@ -11,12 +11,14 @@ use chrono_tz::Tz;
 use sqlx::postgres::{PgArguments, PgConnection};
 use sqlx::{Connection, Postgres, Row as _};
 use wh_eventlog::Stored;
-use wh_schemas::topics::{RISK_SCORES, SYSTEM_EVENTS};
+use wh_schemas::pattern::Pattern;
+use wh_schemas::topics::{RISK_ALERTS, RISK_SCORES, SYSTEM_EVENTS};
 use wh_schemas::{Reaction, ScoreRecord};
 use wh_stores::postgres::{PostgresSettings, connect, layout, reaction};
 
 use super::dialect::{self, Row};
 use super::events::Events;
+use super::patterns::{self, Recorded, Wrote};
 use super::positions;
 use super::profiles::Profiles;
 use super::retention;
@@ -24,7 +26,7 @@ use crate::delivery::walk::{self, DUPLICATE, Halt, Refused, STORED, stream_of};
 use crate::delivery::{Batch, Store, StorePosition, Written};
 
 /// How many statements a batch may take, each of which may take its time.
-const STATEMENTS: u32 = 4;
+const STATEMENTS: u32 = 5;
 /// How long a removal of rows beyond retention may take in all.
 const RETENTION_LIMIT: Duration = Duration::from_secs(3_600);
 
@@ -86,7 +88,7 @@ impl Store for LedgerStore {
     }
 
     fn topics(&self) -> Vec<&'static str> {
-        vec![RISK_SCORES, SYSTEM_EVENTS]
+        vec![RISK_SCORES, RISK_ALERTS, SYSTEM_EVENTS]
     }
 
     async fn positions(&mut self, topic: &str) -> Result<Vec<StorePosition>, Reaction> {
@@ -193,6 +195,11 @@ impl Writing<'_> {
                 Ok(events) => events.write(connection).await.map(|position| Ok((position, 0))),
                 Err(halt) => return halt.outcome().map(Outcome::Written),
             }
+        } else if &*batch.topic == RISK_ALERTS {
+            match patterns::rows(batch, &start) {
+                Ok((rows, position)) => self.patterns(connection, &rows, position).await.map(Ok),
+                Err(halt) => return halt.outcome().map(Outcome::Written),
+            }
         } else {
             match rows(batch, &start) {
                 Ok((rows, position)) => self.scores(connection, &rows, position).await,
@@ -227,8 +234,24 @@ impl Writing<'_> {
             profiles.add(&row.score, row.points);
         }
         let alerts = self.alerts(connection, &fresh).await?;
+        self.patterns_of(connection, &fresh).await?;
         profiles.write(connection).await?;
         Ok(Ok((position, alerts)))
+    }
+
+    /// Writes what patterns by account came to. Gives the position and the number of alerts.
+    async fn patterns(&self, connection: &mut PgConnection, rows: &[Recorded<'_>], mut position: StorePosition) -> Result<(StorePosition, u64), sqlx::Error> {
+        let Wrote { rows: stored, alerts } = patterns::write(connection, rows, self.chunk).await?;
+        let there = rows.len() as u64 - stored;
+        position.tally.stored -= there;
+        position.tally.duplicates += there;
+        Ok((position, alerts))
+    }
+
+    /// Inserts the patterns by user that rows complete.
+    async fn patterns_of(&self, connection: &mut PgConnection, rows: &[&Row<'_>]) -> Result<(), sqlx::Error> {
+        let found: Vec<&Pattern<'_>> = rows.iter().flat_map(|row| row.score.patterns.iter()).collect();
+        patterns::insert(connection, &found, self.chunk).await.map(drop)
     }
 
     /// Inserts the rows that are not there.
@@ -261,6 +284,9 @@ impl Writing<'_> {
     async fn culprit(&self, connection: &mut PgConnection, batch: &Batch, message: String) -> Result<Refused, Reaction> {
         let start = positions::read(connection, stream_of(&batch.topic)).await.map_err(|error| self.told(&error))?;
         let start = start.into_iter().find(|position| position.partition == batch.partition).unwrap_or(StorePosition { partition: batch.partition, ..StorePosition::default() });
+        if &*batch.topic == RISK_ALERTS {
+            return self.culprit_of_patterns(connection, batch, &start, message).await;
+        }
         let rows = if &*batch.topic == SYSTEM_EVENTS { Vec::new() } else { rows(batch, &start).map(|(rows, _)| rows).unwrap_or_default() };
         let mut suspects = &rows[..];
         while suspects.len() > 1 {
@@ -274,12 +300,33 @@ impl Writing<'_> {
         }
     }
 
+    /// As [`Writing::culprit`], one by one: patterns are few.
+    async fn culprit_of_patterns(&self, connection: &mut PgConnection, batch: &Batch, start: &StorePosition, message: String) -> Result<Refused, Reaction> {
+        let rows = patterns::rows(batch, start).map(|(rows, _)| rows).unwrap_or_default();
+        for recorded in &rows {
+            let mut transaction = connection.begin().await.map_err(|error| self.told(&error))?;
+            let tried = patterns::write(&mut transaction, std::slice::from_ref(recorded), self.chunk).await;
+            transaction.rollback().await.map_err(|error| self.told(&error))?;
+            match tried.map_err(|error| self.told(&error)) {
+                Ok(_) => {}
+                Err(Reaction::Rejected(_)) => {
+                    return Ok(Refused { offset: recorded.offset, position: recorded.row.alert.position, class: "row:rejected", message });
+                }
+                Err(other) => return Err(other),
+            }
+        }
+        Err(Reaction::fatal(format!("{message}; no single record explains it")))
+    }
+
     /// Whether the server refuses a value of these rows. They are taken back.
     async fn is_refused(&self, connection: &mut PgConnection, rows: &[Row<'_>]) -> Result<bool, Reaction> {
         let mut transaction = connection.begin().await.map_err(|error| self.told(&error))?;
         let all: Vec<&Row<'_>> = rows.iter().collect();
         let tried = match self.insert(&mut transaction, rows).await {
-            Ok(_) => self.alerts(&mut transaction, &all).await.map(drop),
+            Ok(_) => match self.alerts(&mut transaction, &all).await {
+                Ok(_) => self.patterns_of(&mut transaction, &all).await,
+                Err(error) => Err(error),
+            },
             Err(error) => Err(error),
         };
         transaction.rollback().await.map_err(|error| self.told(&error))?;
@@ -292,6 +339,12 @@ impl Writing<'_> {
 
     /// Writes records again past the fence: the ledger's keys alone decide, and profiles, which counted them before, stay as they are.
     async fn again(&self, connection: &mut PgConnection, batch: &Batch) -> Result<u64, Reaction> {
+        if &*batch.topic == RISK_ALERTS {
+            let mut transaction = connection.begin().await.map_err(|error| self.told(&error))?;
+            let wrote = patterns::write(&mut transaction, &patterns::again(batch), self.chunk).await.map_err(|error| self.told(&error))?;
+            transaction.commit().await.map_err(|error| self.told(&error))?;
+            return Ok(wrote.rows);
+        }
         // What cannot be read or stored is passed over: the dead letters hold it.
         let rows: Vec<Row<'_>> = batch.records.iter().filter_map(|record| Row::of(record, read(record).ok()?).ok().flatten()).collect();
         let mut transaction = connection.begin().await.map_err(|error| self.told(&error))?;
@@ -302,10 +355,11 @@ impl Writing<'_> {
 
     async fn restore(&self, connection: &mut PgConnection, rows: &[Row<'_>]) -> Result<u64, sqlx::Error> {
         let inserted = self.insert(connection, rows).await?;
-        // A row that is there may have lost its alert.
+        // A row that is there may have lost its alert, or its pattern.
         let there = taken(connection, &inserted.missing).await?;
         let whole: Vec<&Row<'_>> = rows.iter().filter(|row| !inserted.missing.contains(&row.pos()) || there.contains(&row.pos())).collect();
         self.alerts(connection, &whole).await?;
+        self.patterns_of(connection, &whole).await?;
         Ok(inserted.rows)
     }
 }

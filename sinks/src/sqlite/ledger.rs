@@ -1,4 +1,4 @@
-//! The embedded ledger: transactions, alerts, profiles, audit events and system metrics, each batch in one transaction with its position.
+//! The embedded ledger: transactions, alerts, patterns, profiles, audit events and system metrics, each batch in one transaction with its position.
 
 use std::path::Path;
 
@@ -8,15 +8,16 @@ use rusqlite::{OptionalExtension, Transaction, params};
 use wh_eventlog::Stored;
 use wh_schemas::layout::LEDGER;
 use wh_schemas::position::SeqPosition;
-use wh_schemas::topics::{RISK_SCORES, SYSTEM_EVENTS};
+use wh_schemas::topics::{RISK_ALERTS, RISK_SCORES, SYSTEM_EVENTS};
 use wh_schemas::{Alert, Reaction, ScoreRecord};
 use wh_stores::sqlite;
 
 use super::file::{self, Failure, StoreFile};
 use super::profiles::Profiles;
-use super::{events, file::key};
+use super::{events, file::key, patterns};
 use crate::delivery::walk::{self, DUPLICATE, Halt, Refused, STORED, stream_of};
 use crate::delivery::{Batch, Store, StorePosition, Tally, Written};
+use crate::pattern::PatternRow;
 
 /// The embedded ledger.
 pub struct LedgerStore {
@@ -42,7 +43,7 @@ impl Store for LedgerStore {
     }
 
     fn topics(&self) -> Vec<&'static str> {
-        vec![RISK_SCORES, SYSTEM_EVENTS]
+        vec![RISK_SCORES, RISK_ALERTS, SYSTEM_EVENTS]
     }
 
     async fn positions(&mut self, topic: &str) -> Result<Vec<StorePosition>, Reaction> {
@@ -59,8 +60,13 @@ impl Store for LedgerStore {
                 file::publish(transaction, stream, &position)?;
                 return Ok(Written::Done { position, alerts: 0 });
             }
-            let mut profiles = Profiles::new(zone);
             let mut alerts = 0;
+            if &*batch.topic == RISK_ALERTS {
+                let position = walk::walk_some(&batch, &start, PatternRow::read, |record, row, _| patterns::write(transaction, record, &row, &mut alerts))?;
+                file::publish(transaction, stream, &position)?;
+                return Ok(Written::Done { position, alerts });
+            }
+            let mut profiles = Profiles::new(zone);
             let position = walk::walk(
                 &batch,
                 &start,
@@ -79,14 +85,21 @@ impl Store for LedgerStore {
         let written = self.file.transaction(move |transaction| {
             let (mut profiles, mut alerts) = (Profiles::new(zone), 0);
             let written = file::walk_again(&batch, |record| {
+                if &*batch.topic == RISK_ALERTS {
+                    let Some(row) = PatternRow::read(record)? else { return Ok(0) };
+                    return patterns::write(transaction, record, &row, &mut alerts).map(|tally| tally.stored);
+                }
                 let row: ScoreRecord<'_> = serde_json::from_slice(&record.value)?;
                 let there: bool = transaction
                     .prepare_cached("SELECT EXISTS (SELECT 1 FROM transactions WHERE pos = ?1)")?
                     .query_row([ScoreRecord::position(&row).packed()], |found| found.get(0))?;
                 if there {
-                    // The row is there; its alert may not be.
+                    // The row is there; its alert and patterns may not be.
                     for alert in &row.alerts {
                         write_alert(transaction, record, &row, alert)?;
+                    }
+                    for pattern in &row.patterns {
+                        patterns::insert(transaction, pattern)?;
                     }
                     return Ok(0);
                 }
@@ -109,6 +122,7 @@ impl Store for LedgerStore {
             for (table, column) in [("transactions", "processed_at"), ("risk_alerts", "created_at")] {
                 removed += delete_before(transaction, table, column, before)?;
             }
+            removed += patterns::delete_before(transaction, before)?;
             transaction.execute("DELETE FROM system_metrics WHERE timestamp < ?1", [before])?;
             Ok(removed)
         });
@@ -182,6 +196,9 @@ fn write_row(transaction: &Transaction<'_>, record: &Stored, row: &ScoreRecord<'
     for alert in &row.alerts {
         *alerts += 1;
         write_alert(transaction, record, row, alert)?;
+    }
+    for pattern in &row.patterns {
+        patterns::insert(transaction, pattern)?;
     }
     profiles.add(row, score);
     Ok(STORED)

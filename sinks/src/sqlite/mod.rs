@@ -5,6 +5,7 @@ pub mod events;
 pub mod file;
 pub mod ledger;
 pub mod metrics;
+mod patterns;
 pub mod profiles;
 
 pub use documents::DocumentsStore;

@@ -12,20 +12,29 @@ use wh_stores::tantivy::layout;
 
 use crate::delivery::walk::Positioned;
 use crate::delivery::{StorePosition, Tally};
+use crate::pattern::Told;
 
 /// What the search store needs of a scored record.
 #[derive(Deserialize)]
 pub(super) struct Row<'a> {
     partition: u32,
     seq: Seq,
-    pub(super) timestamp: Micros,
+    timestamp: Micros,
     #[serde(borrow)]
-    pub(super) user_id: Text<'a>,
-    pub(super) department: Text<'a>,
+    user_id: Text<'a>,
+    department: Text<'a>,
     #[serde(default)]
     pub(super) risk_score: Option<u8>,
     #[serde(borrow, default)]
     pub(super) alerts: Vec<Alert<'a>>,
+}
+
+impl Row<'_> {
+    /// Its alerts.
+    pub(super) fn told(&self) -> impl Iterator<Item = Told<'_>> {
+        let row = self.position();
+        self.alerts.iter().map(move |alert| Told { alert, user_id: &self.user_id, department: &self.department, timestamp: self.timestamp, row })
+    }
 }
 
 impl Positioned for Row<'_> {
@@ -75,18 +84,19 @@ impl Fields {
     }
 
     /// The document of an alert.
-    pub(super) fn document(&self, row: &Row<'_>, alert: &Alert<'_>, append_time: i64) -> TantivyDocument {
+    pub(super) fn document(&self, told: &Told<'_>, append_time: i64) -> TantivyDocument {
+        let Told { alert, user_id, department, timestamp, row } = *told;
         let mut document = TantivyDocument::default();
         for (field, text) in [
-            (self.alert_id, &alert.alert_id),
-            (self.transaction_id, &alert.transaction_id),
-            (self.user_id, &row.user_id),
-            (self.alert_type, &alert.alert_type),
-            (self.department, &row.department),
-            (self.title, &alert.title),
-            (self.message, &alert.message),
+            (self.alert_id, alert.alert_id.as_str()),
+            (self.transaction_id, alert.transaction_id.as_str()),
+            (self.user_id, user_id),
+            (self.alert_type, alert.alert_type.as_str()),
+            (self.department, department),
+            (self.title, alert.title.as_str()),
+            (self.message, alert.message.as_str()),
         ] {
-            document.add_text(field, text.as_str());
+            document.add_text(field, text);
         }
         document.add_text(self.severity, alert.severity.as_str());
         for rule in &alert.detection_rules {
@@ -96,7 +106,7 @@ impl Fields {
         document.add_i64(self.partition, i64::from(row.partition));
         document.add_i64(self.seq, i64::try_from(row.seq).unwrap_or(i64::MAX));
         document.add_i64(self.created_at, append_time);
-        document.add_i64(self.timestamp, row.timestamp.0);
+        document.add_i64(self.timestamp, timestamp.0);
         document
     }
 }

@@ -8,13 +8,14 @@ use async_trait::async_trait;
 use tantivy::directory::MmapDirectory;
 use tantivy::{Index, IndexWriter, TantivyDocument, TantivyError, Term};
 use wh_schemas::Reaction;
-use wh_schemas::topics::RISK_SCORES;
+use wh_schemas::topics::{RISK_ALERTS, RISK_SCORES};
 use wh_stores::clock;
 use wh_stores::tantivy::layout;
 
 use super::dialect::{Fields, Payload, Published, Row};
 use crate::delivery::walk::{self, DISCARDED, DUPLICATE, Halt, STORED, stream_of};
 use crate::delivery::{Batch, Store, StorePosition, Written};
+use crate::pattern::{PatternRow, Told};
 
 /// Bytes of documents that the writer holds before it makes a segment of them.
 const WRITER_BYTES: usize = 20_000_000;
@@ -106,7 +107,7 @@ impl Store for SearchStore {
     }
 
     fn topics(&self) -> Vec<&'static str> {
-        vec![RISK_SCORES]
+        vec![RISK_SCORES, RISK_ALERTS]
     }
 
     async fn positions(&mut self, topic: &str) -> Result<Vec<StorePosition>, Reaction> {
@@ -125,21 +126,29 @@ impl Store for SearchStore {
             .blocking(move |writer, folder| {
                 // Documents are made first and added only when the whole batch is good: what was added cannot be taken back.
                 let mut documents = Vec::new();
-                let walked = walk::walk(
-                    &batch,
-                    &start,
-                    |record| serde_json::from_slice::<Row<'_>>(&record.value),
-                    |record, row, _| {
-                        if row.risk_score.is_none() {
-                            return Ok(DUPLICATE);
-                        }
-                        if row.alerts.is_empty() {
-                            return Ok(DISCARDED);
-                        }
-                        documents.extend(row.alerts.iter().map(|alert| (alert.alert_id.to_string(), fields.document(&row, alert, record.append_time))));
+                let walked = if &*batch.topic == RISK_ALERTS {
+                    walk::walk_some(&batch, &start, PatternRow::read, |record, row, _| {
+                        let Some(told) = row.told() else { return Ok(DISCARDED) };
+                        documents.push((told.alert.alert_id.to_string(), fields.document(&told, record.append_time)));
                         Ok(STORED)
-                    },
-                );
+                    })
+                } else {
+                    walk::walk(
+                        &batch,
+                        &start,
+                        |record| serde_json::from_slice::<Row<'_>>(&record.value),
+                        |record, row, _| {
+                            if row.risk_score.is_none() {
+                                return Ok(DUPLICATE);
+                            }
+                            if row.alerts.is_empty() {
+                                return Ok(DISCARDED);
+                            }
+                            documents.extend(row.told().map(|told| (told.alert.alert_id.to_string(), fields.document(&told, record.append_time))));
+                            Ok(STORED)
+                        },
+                    )
+                };
                 let position = match walked {
                     Ok(position) => position,
                     Err(halt) => return Halt::outcome(halt).map(Err),
@@ -167,11 +176,15 @@ impl Store for SearchStore {
         self.blocking(move |writer, folder| {
             let mut written = 0;
             for record in batch.records.iter() {
-                let Ok(row) = serde_json::from_slice::<Row<'_>>(&record.value) else { continue };
-                for alert in &row.alerts {
-                    put(writer, fields, &alert.alert_id, fields.document(&row, alert, record.append_time)).map_err(|e| reaction(folder, &e))?;
-                    written += 1;
-                }
+                let mut again = |told: Told<'_>| put(writer, fields, &told.alert.alert_id, fields.document(&told, record.append_time)).map(|()| written += 1);
+                let done = if &*batch.topic == RISK_ALERTS {
+                    let Ok(Some(row)) = PatternRow::read(record) else { continue };
+                    row.told().into_iter().try_for_each(&mut again)
+                } else {
+                    let Ok(row) = serde_json::from_slice::<Row<'_>>(&record.value) else { continue };
+                    row.told().try_for_each(&mut again)
+                };
+                done.map_err(|e| reaction(folder, &e))?;
             }
             Ok(written)
         })

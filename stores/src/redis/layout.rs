@@ -9,6 +9,9 @@
 //! | `wardhouse:{p0}:user:<user_id>` | hash | [`USER_FIELDS`] |
 //! | `wardhouse:{p0}:ids` | stream | one entry a checkpoint: `ids`, 24 bytes each {id fingerprint, content fingerprint, seq}; its number is how many ids there were up to its last |
 //! | `wardhouse:{p0}:staged`, `wardhouse:{p0}:next:<user_id>` | set, hashes | users of a checkpoint that comes in parts, until it is whole |
+//! | `wardhouse:{patterns}:checkpoint` | hash | of patterns by account: `owner_epoch`, `owner`, `taken_at`; from the first checkpoint on `next_seq`, `next_offset`, `record` (JSON), `header` (versioned), `users` (how many accounts), `commits` (how many checkpoints), `updated_at`; `torn`, `stage` as above |
+//! | `wardhouse:{patterns}:accounts` | hash | by account, its versioned state |
+//! | `wardhouse:{patterns}:next` | hash | accounts of a checkpoint that comes in parts, until it is whole |
 //!
 //! What must stay true: all keys of a partition have its hash tag, so that they lie in one slot of a Cluster and one script may
 //! write them; none has a time to live; the index names exactly the users that have a hash. A change raises [`VERSION`].
@@ -93,6 +96,12 @@ impl Keys {
     #[must_use]
     pub fn staged_prefix(&self, partition: u32) -> String {
         self.of(partition, "next:")
+    }
+
+    /// A key of patterns by account, with their hash tag.
+    #[must_use]
+    pub fn patterns(&self, what: &str) -> String {
+        format!("{}:{{patterns}}:{what}", self.namespace)
     }
 
     /// A key that holds nothing, for asking what a user may do.

@@ -146,6 +146,9 @@ fn alerting(record: &Stored) -> Stored {
         message: Text::from(message),
         detection_rules: vec![Text::from("amount_unusual"), Text::from("hour_unusual")],
         transaction: None,
+        pattern: None,
+        position: None,
+        reasons: Vec::new(),
         members: Vec::new(),
     }];
     Stored { value: serde_json::to_vec(&row).unwrap().into(), ..record.clone() }

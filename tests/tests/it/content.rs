@@ -9,6 +9,7 @@ use chrono_tz::Tz;
 use wh_eventlog::Stored;
 use wh_query::Engine;
 use wh_schemas::layout::{DOCUMENTS, LEDGER, METRICS, METRICS_BLOCK};
+use wh_schemas::pattern::Pattern;
 use wh_schemas::scored::ALERT_SCORE;
 use wh_schemas::time::SECOND;
 use wh_schemas::{Alert, Reaction, ScoreRecord};
@@ -31,6 +32,11 @@ pub(crate) enum Role {
 impl Role {
     pub(crate) const ALL: [Role; 4] = [Role::Ledger, Role::Documents, Role::Metrics, Role::Search];
 
+    /// Whether it keeps pattern alerts.
+    pub(crate) fn takes_patterns(self) -> bool {
+        matches!(self, Role::Ledger | Role::Search)
+    }
+
     pub(crate) fn name(self) -> &'static str {
         match self {
             Role::Ledger => "ledger",
@@ -51,13 +57,18 @@ pub(crate) fn open(role: Role, folder: &Path) -> Result<Box<dyn Store>, Reaction
     })
 }
 
-/// How far an embedded store says that it can be read, as whoever does not write it finds it.
+/// How far an embedded store says that it can be read in the scored stream, as whoever does not write it finds it.
 pub(crate) fn published(role: Role, folder: &Path) -> Result<Vec<StorePosition>, Reaction> {
+    published_of(role, folder, "scorer")
+}
+
+/// The same in any stream.
+pub(crate) fn published_of(role: Role, folder: &Path, stream: &str) -> Result<Vec<StorePosition>, Reaction> {
     match role {
-        Role::Ledger => file::read_positions(&folder.join("ledger.db"), &LEDGER, "scorer"),
-        Role::Documents => file::read_positions(&folder.join("documents.db"), &DOCUMENTS, "scorer"),
-        Role::Metrics => file::read_positions(&folder.join("metrics.db"), &METRICS, "scorer"),
-        Role::Search => tantivy::read_positions(&folder.join("search"), "scorer"),
+        Role::Ledger => file::read_positions(&folder.join("ledger.db"), &LEDGER, stream),
+        Role::Documents => file::read_positions(&folder.join("documents.db"), &DOCUMENTS, stream),
+        Role::Metrics => file::read_positions(&folder.join("metrics.db"), &METRICS, stream),
+        Role::Search => tantivy::read_positions(&folder.join("search"), stream),
     }
 }
 
@@ -76,6 +87,53 @@ pub(crate) fn expected<'r>(role: Role, records: impl IntoIterator<Item = &'r Sto
     };
     content.sort_unstable();
     content
+}
+
+/// What the store of a role must hold of these records of `risk-alerts`, beside what it holds of scored ones. Those without a pattern are
+/// alerts of transactions: they are in no store by themselves.
+pub(crate) fn expected_patterns<'r>(role: Role, records: impl IntoIterator<Item = &'r Stored>) -> Content {
+    let mut content = BTreeMap::new();
+    for record in records.into_iter().filter(|_| role.takes_patterns()) {
+        let alert: Alert<'_> = serde_json::from_slice(&record.value).unwrap();
+        let (Some(pattern), Some(row)) = (&alert.pattern, alert.row_position()) else { continue };
+        if role == Role::Ledger {
+            content.insert(format!("pattern {}", pattern.pattern_id), pattern_fields(pattern));
+        }
+        if alert.is_raised() {
+            let completing: serde_json::Value = serde_json::from_str(alert.transaction.as_ref().unwrap().get()).unwrap();
+            let user = completing["user_id"].as_str().unwrap();
+            let said = fields([&alert.title, &alert.message, &json(&alert.detection_rules)]);
+            // The search store keeps the department where the ledger has a status, and when it happened.
+            let (state, when) = if role == Role::Ledger { ("open", String::new()) } else { ("", format!(" | {}", pattern.last_event.0)) };
+            let raised = fields([
+                &alert.transaction_id,
+                &user,
+                &alert.alert_type,
+                &alert.severity.as_str(),
+                &alert.risk_score,
+                &said,
+                &state,
+                &record.append_time,
+                &row.partition,
+                &row.seq,
+            ]);
+            content.insert(format!("alert {}", alert.alert_id), format!("{raised}{when}"));
+        }
+    }
+    content.into_iter().collect()
+}
+
+fn pattern_fields(pattern: &Pattern<'_>) -> String {
+    fields([
+        &pattern.pattern_type,
+        &pattern.user_id.as_deref().unwrap_or(NULL),
+        &json(&pattern.accounts),
+        &json(&pattern.members),
+        &pattern.risk_score,
+        &pattern.description,
+        &pattern.first_event.0,
+        &pattern.last_event.0,
+    ])
 }
 
 fn fields<const N: usize>(values: [&dyn Display; N]) -> String {
@@ -102,6 +160,8 @@ struct Profile {
 fn ledger(rows: &[(&Stored, ScoreRecord<'_>)]) -> Content {
     let mut content = Content::new();
     let mut profiles: BTreeMap<&str, Profile> = BTreeMap::new();
+    // One pattern may be completed twice: by its id it is one row.
+    let mut patterns = BTreeMap::new();
     for (record, row) in rows {
         let (points, level, parts) = (row.risk_score.unwrap(), row.risk_level.unwrap(), row.dimensions.unwrap());
         content.push((
@@ -131,6 +191,9 @@ fn ledger(rows: &[(&Stored, ScoreRecord<'_>)]) -> Content {
         for alert in &row.alerts {
             content.push((format!("alert {}", alert.alert_id), alert_fields(alert, row, "open", record.append_time)));
         }
+        for pattern in &row.patterns {
+            patterns.entry(format!("pattern {}", pattern.pattern_id)).or_insert_with(|| pattern_fields(pattern));
+        }
         let profile = profiles.entry(row.user_id.as_str()).or_default();
         profile.transactions += 1;
         profile.amount_sum += row.amount.0;
@@ -142,6 +205,7 @@ fn ledger(rows: &[(&Stored, ScoreRecord<'_>)]) -> Content {
         profile.score_max = profile.score_max.max(i64::from(points));
         profile.times.insert(row.timestamp.0);
     }
+    content.extend(patterns);
     content.extend(profiles.into_iter().map(|(user, profile)| {
         let (first, last) = (profile.times.first().unwrap(), profile.times.last().unwrap());
         let amounts = fields([&profile.transactions, &profile.amount_sum, &profile.amount_max, &json(&profile.departments), &json(&profile.hours)]);
@@ -226,6 +290,11 @@ fn queries(role: Role) -> &'static [Query] {
                 keys: 1,
                 sql: "SELECT alert_id, transaction_id, user_id, alert_type, severity, risk_score, title, message, detection_rules, status, created_at, \"partition\", seq \
                       FROM ledger.risk_alerts",
+            },
+            Query {
+                kind: "pattern",
+                keys: 1,
+                sql: "SELECT pattern_id, pattern_type, user_id, accounts, members, risk_score, description, first_event, last_event FROM ledger.transaction_patterns",
             },
             Query {
                 kind: "profile",

@@ -13,16 +13,16 @@ use wh_eventlog::dead_letters::{self, Found};
 use wh_eventlog::gauges::Gauges;
 use wh_eventlog::{Bounds, Bytes, Consumer, Log, Offset, Producer, Reader, Record, Stored};
 use wh_ingest::intake;
-use wh_schemas::Reaction;
-use wh_schemas::topics::{ACCEPTED_TRANSACTIONS, HOSPITAL_TRANSACTIONS, RISK_SCORES, TopicSpec};
+use wh_schemas::topics::{ACCEPTED_TRANSACTIONS, HOSPITAL_TRANSACTIONS, RISK_ALERTS, RISK_SCORES, TopicSpec};
 use wh_schemas::validate::{Reading, decode_transaction};
+use wh_schemas::{Alert, Reaction};
 use wh_scorer::stage;
 use wh_scorer::state::sqlite::{SqliteCheckpoints, read_partitions};
 use wh_sinks::delivery::runner;
 
-use crate::content::{self, Role, assert_same, expected, published, read_back};
+use crate::content::{self, Role, assert_same, expected, expected_patterns, published, read_back};
 use crate::pipeline::{PARTITIONS, Pipeline, STAGES, runner_settings, scorer_settings, until};
-use crate::records::{accepted, hospital, score, small_hospital, stream, topic};
+use crate::records::{accepted, hospital, merged, round_trip, score, small_hospital, stream, topic};
 use crate::sql;
 
 /// A record that is no transaction, of a kind that `number` chooses.
@@ -42,9 +42,9 @@ fn malformed(number: usize) -> Vec<u8> {
     }
 }
 
-/// Generated rows with one malformed, one duplicate in a hundred, and a conflict now and then.
+/// Generated rows, and money that goes round three accounts, with one malformed, one duplicate in a hundred, and a conflict now and then.
 fn input(rows: usize) -> Vec<Vec<u8>> {
-    let fresh = hospital(7, rows);
+    let fresh = merged(hospital(7, rows), round_trip(PARTITIONS));
     let mut lines = Vec::new();
     for (at, line) in fresh.iter().enumerate() {
         lines.push(line.clone());
@@ -90,9 +90,25 @@ async fn scores(log: &dyn Reader) -> BTreeMap<(u32, u64), Bytes> {
 /// Every store holds the scored records of the log, and nothing else.
 async fn stores_hold_the_log(log: &dyn Reader, folder: &Path) {
     let records: Vec<Stored> = topic(log, RISK_SCORES).await.concat();
+    let alerts: Vec<Stored> = topic(log, RISK_ALERTS).await.concat();
     for role in Role::ALL {
-        assert_same(&read_back(role, &sql::engine(folder)).await, &expected(role, &records), role.name());
+        let mut wanted = [expected(role, &records), expected_patterns(role, &alerts)].concat();
+        wanted.sort_unstable();
+        assert_same(&read_back(role, &sql::engine(folder)).await, &wanted, role.name());
     }
+}
+
+/// Patterns by account in the order of their `seq`, which are dense and each there once.
+async fn patterns(log: &dyn Reader) -> Vec<Bytes> {
+    let mut patterns = Vec::new();
+    for record in topic(log, RISK_ALERTS).await.concat() {
+        let alert: Alert<'_> = serde_json::from_slice(&record.value).unwrap();
+        if let Some(position) = alert.position {
+            assert_eq!((position.partition, position.seq), (0, patterns.len() as u64), "each seq stands in the output once, in order");
+            patterns.push(record.value.clone());
+        }
+    }
+    patterns
 }
 
 /// Letters by stage and origin.
@@ -152,7 +168,7 @@ async fn stages_killed_at_random_leave_every_store_as_if_they_never_had_been() {
         killed.start_all(&victims);
     }
     let status = killed.settle().await;
-    assert!(status.settled() && status.stages.len() == 6, "{status:#?}");
+    assert!(status.settled() && status.stages.len() == 9, "{status:#?}");
     killed.stop().await;
 
     assert!(killed.status().await.unwrap().settled(), "what was settled stays settled");
@@ -163,6 +179,9 @@ async fn stages_killed_at_random_leave_every_store_as_if_they_never_had_been() {
     let other = found.iter().find(|(place, value)| wanted.get(*place) != Some(*value));
     assert!(other.is_none(), "scored otherwise than in a run that was never killed: {other:?}");
     stores_hold_the_log(&*undisturbed.log, calm.path()).await;
+    let (found, wanted) = (patterns(&*killed.log).await, patterns(&*undisturbed.log).await);
+    assert!(wanted.iter().any(|value| serde_json::from_slice::<Alert<'_>>(value).unwrap().alert_type.as_str() == "round_trip"), "{} patterns", wanted.len());
+    assert!(found == wanted, "{} patterns instead of {}, or others", found.len(), wanted.len());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -172,7 +191,7 @@ async fn losing_the_baselines_store_loses_nothing() {
     lines.extend_from_within(..30);
     let (calm, robbed) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let mut undisturbed = Pipeline::open(calm.path()).await;
-    undisturbed.start_all(&STAGES[..2]);
+    undisturbed.start_all(&STAGES[..3]);
     undisturbed.feed(&lines).await;
     undisturbed.settle().await;
     undisturbed.stop().await;
@@ -192,6 +211,7 @@ async fn losing_the_baselines_store_loses_nothing() {
         }
     }
     assert!(scores(&*pipeline.log).await == scores(&*undisturbed.log).await, "the state comes back from the log, to the bit");
+    assert!(patterns(&*pipeline.log).await == patterns(&*undisturbed.log).await, "and so do patterns, none twice");
     stores_hold_the_log(&*pipeline.log, robbed.path()).await;
 }
 
@@ -289,7 +309,7 @@ async fn a_record_that_is_none_goes_to_the_dead_letters_of_each_sink_and_the_res
     pipeline.log.produce(RISK_SCORES, 0, emitted(&records[..10])).await.unwrap();
     pipeline.log.produce(RISK_SCORES, 0, vec![stranger.clone()]).await.unwrap();
     pipeline.log.produce(RISK_SCORES, 0, emitted(&records[10..50])).await.unwrap();
-    pipeline.start_all(&STAGES[2..]);
+    pipeline.start_all(&STAGES[3..]);
     until("every sink has passed it", async || {
         let reached = Role::ALL.map(|role| published(role, folder.path()).ok().and_then(|positions| positions.first().map(|p| p.visible_seq)));
         (reached == [Some(50); 4]).then_some(())

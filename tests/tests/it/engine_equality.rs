@@ -33,19 +33,25 @@ fn offline(lines: &[Vec<u8>]) -> (Summary, Vec<Value>, Vec<String>) {
     (summary, rows, rejects.0)
 }
 
-/// What `wardhouse score` writes of a record of `risk-scores`.
+/// What `wardhouse score` writes of a record of `risk-scores`, but for alerts and patterns.
 fn as_offline(record: &Value) -> Value {
     let mut row = Map::new();
     for key in ["transaction_id", "risk_score", "risk_level"] {
         row.insert(key.to_owned(), record[key].clone());
     }
-    row.insert("alert".to_owned(), json!(record["risk_score"].as_u64().is_some_and(|score| score >= u64::from(ALERT_SCORE))));
     row.insert("dimensions".to_owned(), record["dimensions"].clone());
     row.insert("reasons".to_owned(), record.get("reasons").cloned().unwrap_or_else(|| json!([])));
     if let Some(late) = record.get("late") {
         row.insert("late".to_owned(), late.clone());
     }
     Value::Object(row)
+}
+
+/// A line of `wardhouse score` without its alerts, which those of patterns by account stand among, and its patterns; and the ids of its alerts.
+fn without_alerts(row: &Value) -> (Value, Vec<Value>) {
+    let Value::Object(mut fields) = row.clone() else { panic!("{row}") };
+    fields.retain(|name, _| !["alert", "alerts", "patterns"].contains(&name.as_str()));
+    (Value::Object(fields), row["alerts"].as_array().into_iter().flatten().map(|alert| alert["alert_id"].clone()).collect())
 }
 
 /// Rows with duplicates, a conflict, lines that are none, and two from other years.
@@ -81,7 +87,7 @@ async fn the_engine_offline_and_the_stage_on_the_log_give_the_same_scores() {
     let status = pipeline.settle().await;
     pipeline.stop().await;
 
-    let mut live: BTreeMap<String, Value> = BTreeMap::new();
+    let mut live: BTreeMap<String, (Value, Vec<Value>)> = BTreeMap::new();
     let mut duplicates = 0;
     for record in topic(&*pipeline.log, RISK_SCORES).await.concat() {
         let value: Value = serde_json::from_slice(&record.value).unwrap();
@@ -89,14 +95,20 @@ async fn the_engine_offline_and_the_stage_on_the_log_give_the_same_scores() {
             duplicates += 1;
             continue;
         }
-        let before = live.insert(value["transaction_id"].as_str().unwrap().to_owned(), as_offline(&value));
+        let alerts = value["alerts"].as_array().into_iter().flatten().map(|alert| alert["alert_id"].clone()).collect();
+        let before = live.insert(value["transaction_id"].as_str().unwrap().to_owned(), (as_offline(&value), alerts));
         assert!(before.is_none(), "no id is scored twice");
     }
     assert_eq!((summary.scored, summary.duplicates), (live.len() as u64, duplicates));
     assert_eq!((summary.scored, summary.duplicates, summary.rejected), (3_002, 1, 3));
     assert!(summary.alerts > 10, "{summary:?}");
     for row in &rows {
-        assert_eq!(Some(row), live.get(row["transaction_id"].as_str().unwrap()));
+        let (scored, alerts) = without_alerts(row);
+        let (recorded, raised) = &live[row["transaction_id"].as_str().unwrap()];
+        assert_eq!(&scored, recorded);
+        // Those of patterns by account have no place in the scored record.
+        assert!(raised.iter().all(|alert| alerts.contains(alert)) && row["alert"] == !alerts.is_empty(), "{row}");
+        assert_eq!(!raised.is_empty(), row["risk_score"].as_u64().unwrap() >= u64::from(ALERT_SCORE));
     }
     let buried: u64 = status.stages.iter().flat_map(|line| &line.parts).filter(|(name, _)| *name == "dead-lettered").map(|(_, count)| count).sum();
     assert_eq!(buried, classes.len() as u64, "{classes:?}");

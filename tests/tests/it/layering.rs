@@ -7,16 +7,17 @@ use std::path::{Path, PathBuf};
 use cargo_metadata::{DependencyKind, MetadataCommand, Package};
 
 /// `schemas ← stores ← eventlog ← ingest, scorer, sinks, query ← ops ← cli`: what each crate may depend on.
-const LAYERS: [(&str, &[&str]); 10] = [
+const LAYERS: [(&str, &[&str]); 11] = [
     ("wh-schemas", &[]),
+    ("wh-evaluation", &[]),
     ("wh-stores", &["wh-schemas"]),
     ("wh-eventlog", &["wh-schemas", "wh-stores"]),
     ("wh-ingest", &["wh-schemas", "wh-stores", "wh-eventlog"]),
-    ("wh-scorer", &["wh-schemas", "wh-stores", "wh-eventlog"]),
+    ("wh-scorer", &["wh-schemas", "wh-stores", "wh-eventlog", "wh-evaluation"]),
     ("wh-sinks", &["wh-schemas", "wh-stores", "wh-eventlog"]),
     ("wh-query", &["wh-schemas", "wh-stores", "wh-eventlog"]),
     ("wh-ops", &["wh-schemas", "wh-stores", "wh-eventlog", "wh-ingest", "wh-scorer", "wh-sinks", "wh-query"]),
-    ("wardhouse", &["wh-schemas", "wh-stores", "wh-eventlog", "wh-ingest", "wh-scorer", "wh-sinks", "wh-query", "wh-ops"]),
+    ("wardhouse", &["wh-schemas", "wh-stores", "wh-eventlog", "wh-evaluation", "wh-ingest", "wh-scorer", "wh-sinks", "wh-query", "wh-ops"]),
     ("wh-tests", &["wh-schemas", "wh-stores", "wh-eventlog", "wh-ingest", "wh-scorer", "wh-sinks", "wh-query", "wh-ops"]),
 ];
 

@@ -11,6 +11,7 @@ mod delivery;
 mod engine_equality;
 mod five_stores;
 mod layering;
+mod patterns;
 mod pipeline;
 mod records;
 mod servers;

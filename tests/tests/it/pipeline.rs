@@ -12,13 +12,15 @@ use wh_eventlog::embedded::{EmbeddedLog, Settings};
 use wh_eventlog::gauges::Gauges;
 use wh_eventlog::{Log, Producer, Reader, Record};
 use wh_ingest::intake;
-use wh_ops::status::{ScorerPartition, Status, status};
+use wh_ops::status::{Patterns, ScorerPartition, Sink, Status, status};
 use wh_schemas::topics::{self, HOSPITAL_TRANSACTIONS};
 use wh_schemas::validate::Reading;
 use wh_schemas::{Reaction, ids};
 use wh_scorer::engine::Ruleset;
+use wh_scorer::pattern_stage::{self, PatternSettings};
+use wh_scorer::patterns::AccountRules;
 use wh_scorer::stage::{self, StageSettings};
-use wh_scorer::state::sqlite::{SqliteCheckpoints, read_partitions};
+use wh_scorer::state::sqlite::{SqliteCheckpoints, read_partitions, read_patterns};
 use wh_sinks::delivery::Store;
 use wh_sinks::delivery::runner::{self, RunnerSettings};
 
@@ -27,7 +29,7 @@ use crate::content::{self, Role};
 /// Partitions of each topic.
 pub(crate) const PARTITIONS: u32 = 3;
 /// Every stage, in the order of the data's way.
-pub(crate) const STAGES: [&str; 6] = ["intake", "scorer", "ledger", "documents", "metrics", "search"];
+pub(crate) const STAGES: [&str; 7] = ["intake", "scorer", "patterns", "ledger", "documents", "metrics", "search"];
 /// How long a condition may take to come true.
 pub(crate) const LIMIT: Duration = Duration::from_secs(45);
 /// How often a condition is looked at.
@@ -57,6 +59,11 @@ pub(crate) fn scorer_settings() -> StageSettings {
     StageSettings { checkpoint_every: OFTEN, checkpoint_records: 300, snapshot_records: 100, ..StageSettings::new(Ruleset::default(), "test") }
 }
 
+/// How patterns by account run here. A partition is let go by itself after `idle_after`.
+pub(crate) fn pattern_settings(idle_after: Duration) -> PatternSettings {
+    PatternSettings { checkpoint_every: OFTEN, checkpoint_records: 300, idle_after, ..PatternSettings::new(AccountRules::default(), intake::GROUP, "test") }
+}
+
 /// How a sink runs here.
 pub(crate) fn runner_settings() -> RunnerSettings {
     RunnerSettings { publish_every: OFTEN, commit_every: OFTEN, ..RunnerSettings::new("test") }
@@ -71,6 +78,9 @@ struct Running {
 pub(crate) struct Pipeline {
     pub(crate) log: Arc<EmbeddedLog>,
     folder: PathBuf,
+    /// How long patterns wait for a partition that brings nothing: by default longer than any test takes, so that what they find is the same
+    /// however long it takes.
+    pub(crate) idle_after: Duration,
     stages: BTreeMap<&'static str, Running>,
 }
 
@@ -80,7 +90,7 @@ impl Pipeline {
         // Small fetches, so that a kill finds every stage in the middle of something.
         let log = EmbeddedLog::open(&folder.join("log"), Settings { fetch_bytes: 16 * 1024, ..Settings::default() }).unwrap();
         log.ensure_topics(&topics::ALL, PARTITIONS).await.unwrap();
-        Pipeline { log, folder: folder.to_owned(), stages: BTreeMap::new() }
+        Pipeline { log, folder: folder.to_owned(), idle_after: LIMIT * 10, stages: BTreeMap::new() }
     }
 
     /// Appends lines to `hospital-transactions` as a producer of ours does: by user, and those of nobody by their bytes.
@@ -101,7 +111,7 @@ impl Pipeline {
     pub(crate) fn start(&mut self, stage: &'static str) {
         let log: Arc<dyn Log> = self.log.clone();
         let stop = CancellationToken::new();
-        let task = tokio::spawn(run(stage, log, self.folder.clone(), stop.clone()));
+        let task = tokio::spawn(run(stage, log, self.folder.clone(), self.idle_after, stop.clone()));
         self.stages.insert(stage, Running { stop, task });
     }
 
@@ -136,11 +146,14 @@ impl Pipeline {
     pub(crate) async fn status(&self) -> Result<Status, Reaction> {
         let partitions = read_partitions(&self.folder.join("baselines.db"))?;
         let scorer: Vec<ScorerPartition> = partitions.into_iter().map(|(next_offset, record)| ScorerPartition { next_offset, counts: record.counts }).collect();
+        let patterns = read_patterns(&self.folder.join("baselines.db"))?;
+        let patterns = patterns.map(|(position, record)| Patterns { next_offset: position.next_offset, counts: record.counts }).unwrap_or_default();
         let mut sinks = Vec::new();
         for role in Role::ALL {
-            sinks.push((role.name(), content::published(role, &self.folder)?));
+            let of_patterns = if role.takes_patterns() { Some(content::published_of(role, &self.folder, "patterns")?) } else { None };
+            sinks.push(Sink { name: role.name(), scorer: content::published(role, &self.folder)?, patterns: of_patterns });
         }
-        status(&*self.log, &scorer, &sinks).await
+        status(&*self.log, &scorer, patterns, &sinks).await
     }
 
     /// Waits until every stage that runs has settled and published all that the log holds for it.
@@ -155,7 +168,9 @@ impl Pipeline {
             }
             // A store that is being made says that it is none yet.
             let status = self.status().await;
-            let settled = |status: &Status| status.stages.iter().filter(|line| self.stages.contains_key(line.stage.as_str())).all(|line| line.lag() == 0 && line.adds_up());
+            let settled = |status: &Status| {
+                status.stages.iter().filter(|line| self.stages.contains_key(line.stage.split('/').next().unwrap_or_default())).all(|line| line.lag() == 0 && line.adds_up())
+            };
             match status {
                 Ok(status) if settled(&status) => return status,
                 other => assert!(Instant::now() < deadline, "not settled within {LIMIT:?}: {other:#?}"),
@@ -187,7 +202,7 @@ fn addressed(line: &[u8]) -> (u32, String) {
     }
 }
 
-async fn run(stage: &'static str, log: Arc<dyn Log>, folder: PathBuf, stop: CancellationToken) -> Result<(), Reaction> {
+async fn run(stage: &'static str, log: Arc<dyn Log>, folder: PathBuf, idle_after: Duration, stop: CancellationToken) -> Result<(), Reaction> {
     let gauges = Arc::new(Gauges::new(stage));
     if stage == intake::GROUP {
         return intake::run(log, Reading::default(), "test".to_owned(), gauges, stop).await;
@@ -195,6 +210,10 @@ async fn run(stage: &'static str, log: Arc<dyn Log>, folder: PathBuf, stop: Canc
     if stage == stage::GROUP {
         let checkpoints = SqliteCheckpoints::open(&folder.join("baselines.db"))?;
         return stage::run(log, Box::new(checkpoints), scorer_settings(), gauges, stop).await;
+    }
+    if stage == pattern_stage::GROUP {
+        let checkpoints = SqliteCheckpoints::open(&folder.join("baselines.db"))?;
+        return pattern_stage::run(log, Box::new(checkpoints), pattern_settings(idle_after), gauges, stop).await;
     }
     let role = Role::ALL.into_iter().find(|role| role.name() == stage).unwrap();
     let store = once_free(role, &folder).await?;

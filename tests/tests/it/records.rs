@@ -9,12 +9,15 @@ use wh_eventlog::{Reader, Record, Stored};
 use wh_ingest::generator::{Generated, GeneratorSettings, World, write_json};
 use wh_ingest::intake;
 use wh_schemas::json::Text;
-use wh_schemas::scored::{Dimensions, RiskLevel};
+use wh_schemas::pattern::Pattern;
+use wh_schemas::scored::{Dimension, Dimensions, Reason, RiskLevel};
 use wh_schemas::validate::Reading;
-use wh_schemas::{Alert, Micros, ScoreRecord, Severity, ids};
+use wh_schemas::{Alert, Cents, Micros, ScoreRecord, Severity, ids};
 use wh_scorer::dedup::{DEFAULT_HORIZON, Ids};
 use wh_scorer::engine::Ruleset;
 use wh_scorer::partition::{Emitted, PartitionRecord, PartitionScorer, Position};
+use wh_scorer::pattern_alert;
+use wh_scorer::patterns::Found;
 
 /// When the first record of a made-up topic was appended: 2026-02-01T00:00:00Z. Each is a microsecond later than the one before.
 const APPENDED: i64 = 1_769_904_000_000_000;
@@ -38,6 +41,53 @@ pub(crate) fn small_hospital(seed: u64, count: usize) -> Vec<Vec<u8>> {
 /// Transactions of fifty people, as `wardhouse generate --days 10 --count 5000` makes them.
 pub(crate) fn hospital(seed: u64, count: usize) -> Vec<Vec<u8>> {
     lines(seed, 50, 10.0, 0.15, count)
+}
+
+/// Two people whose records go to different partitions of so many.
+pub(crate) fn apart(partitions: u32) -> [String; 2] {
+    let names = || (0..).map(|number| format!("mover {number}"));
+    let first = names().next().unwrap();
+    let of = |name: &String| ids::partition_of(name.as_bytes(), partitions);
+    let second = names().find(|name| of(name) != of(&first)).unwrap();
+    [first, second]
+}
+
+/// A transfer of 9,500.00 that goes round three accounts on the ninth of January, moved by two people whose records go to different partitions.
+/// They are at work before, so that the accounts are what is new.
+pub(crate) fn round_trip(partitions: u32) -> Vec<Vec<u8>> {
+    let movers = apart(partitions);
+    let row = |id: &str, user: &str, at: &str, account: &str, kind: &str, amount: &str, rest: &str| {
+        let fixed = format!(r#""user_id":"{user}","account_id":"{account}","department":"Finance","transaction_type":"{kind}","amount":{amount}"#);
+        format!(r#"{{"transaction_id":"{id}","timestamp":"2026-01-{at}Z",{fixed}{rest}}}"#).into_bytes()
+    };
+    let mut lines = Vec::new();
+    for day in [1, 4, 7] {
+        for (number, user) in movers.iter().enumerate() {
+            lines.push(row(&format!("before {day} {number}"), user, &format!("{day:02}T12:0{number}:00"), &format!("own {number}"), "billing", "20", ""));
+        }
+    }
+    for (hop, (from, to)) in [("A", "B"), ("B", "C"), ("C", "A")].into_iter().enumerate() {
+        let counterparty = format!(r#","counterparty_account":"round {to}""#);
+        lines.push(row(&format!("hop {hop}"), &movers[hop % 2], &format!("09T1{hop}:00:00"), &format!("round {from}"), "transfer", "9500", &counterparty));
+    }
+    for (number, user) in movers.iter().enumerate() {
+        lines.push(row(&format!("after {number}"), user, &format!("09T15:0{number}:00"), &format!("own {number}"), "billing", "20", ""));
+    }
+    lines
+}
+
+/// Lines with others among them, each where its time belongs. All are in order of their times.
+pub(crate) fn merged(mut lines: Vec<Vec<u8>>, others: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+    #[derive(serde::Deserialize)]
+    struct Timed {
+        timestamp: String,
+    }
+    let time = |line: &[u8]| Micros::parse(&serde_json::from_slice::<Timed>(line).unwrap().timestamp, Tz::UTC).unwrap();
+    for other in others {
+        let at = lines.iter().position(|line| time(line) > time(&other)).unwrap_or(lines.len());
+        lines.insert(at, other);
+    }
+    lines
 }
 
 /// The records as a log would hold them, from offset `first` on.
@@ -96,6 +146,39 @@ fn make_stream(partition: u32, seed: u64) -> Vec<Stored> {
     let duplicates = records[..1_000].iter().filter(|record| score(record).duplicate_of.is_some()).count();
     assert!(records.len() > 1_060 && alerts > 10 && duplicates > 10, "{} records, {alerts} alerts, {duplicates} duplicates", records.len());
     records
+}
+
+/// Records of one partition of `risk-alerts`: patterns of all scores with awkward texts, and alerts of transactions between them.
+pub(crate) fn pattern_stream() -> Vec<Stored> {
+    let scored = stream(0);
+    let mut transactions = scored.iter().flat_map(|record| score(record).alerts).map(|alert| Record::new(alert.alert_id.to_string(), serde_json::to_vec(&alert).unwrap()));
+    let mut records = Vec::new();
+    for seq in 0..40_u64 {
+        records.extend(transactions.next());
+        let risk_score = [60, 70, 84, 85, 100][usize::try_from(seq % 5).unwrap()];
+        let members: Vec<String> = (0..3).map(|member| format!("t {seq} {member} \"∅\"")).collect();
+        let refs: Vec<&str> = members.iter().map(String::as_str).collect();
+        let at = Micros(APPENDED + i64::try_from(seq).unwrap());
+        let found = Found {
+            pattern: Pattern {
+                pattern_id: Text::from(ids::pattern_id("made_up", &refs).to_string()),
+                pattern_type: Text::from("made_up"),
+                user_id: (seq % 2 == 0).then(|| Text::from(format!("Ünal {seq}"))),
+                accounts: vec![Text::from("A'; --"), Text::from("счёт")],
+                members: members.iter().cloned().map(Text::from).collect(),
+                risk_score,
+                description: Text::from(format!("money went round, {seq} \u{1} times\n")),
+                first_event: Micros(at.0 - 5),
+                last_event: at,
+            },
+            reasons: vec![Reason { rule: Text::from("made_up"), dimension: Dimension::Behavior, points: 20, evidence: Text::from("it is made up") }],
+            transaction_id: members[2].clone(),
+            user_id: format!("Ünal {seq}"),
+            amount: Cents(100 + i64::try_from(seq).unwrap()),
+        };
+        records.push(pattern_alert::record(&found, seq));
+    }
+    stored(records, 0)
 }
 
 /// A record of `risk-scores`, read.

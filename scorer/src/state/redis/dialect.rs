@@ -141,8 +141,13 @@ pub(super) fn damaged(place: &str, keys: &Keys, partition: u32, what: &str) -> R
 
 /// Raises a partition's epoch.
 pub(super) fn takeover(keys: &Keys, partition: u32, name: &str, now: i64) -> Cmd {
+    takeover_of(&keys.checkpoint(partition), name, now)
+}
+
+/// Raises the epoch of the checkpoint under a key.
+pub(super) fn takeover_of(checkpoint: &str, name: &str, now: i64) -> Cmd {
     let mut request = evaluate(&SCRIPTS.takeover, 1);
-    request.arg(keys.checkpoint(partition)).arg(name).arg(now);
+    request.arg(checkpoint).arg(name).arg(now);
     request
 }
 

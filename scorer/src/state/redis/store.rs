@@ -14,6 +14,7 @@ use wh_stores::clock;
 use wh_stores::redis::{Keys, Link, RedisSettings, checks, connect, layout, reaction};
 
 use super::dialect::{self, Outcome, Owner, Requests, SCRIPTS};
+use super::patterns::HeldPatterns;
 use crate::dedup::{self, Seen};
 use crate::engine::UserState;
 use crate::partition::{PartitionRecord, Position};
@@ -22,15 +23,16 @@ use crate::state::{Checkpoint, CheckpointStore, Committed, Delta};
 /// Entries of ids that are asked for first.
 const FIRST_ENTRIES: usize = 16;
 /// What a script needs for one staged user, several times over: added to the time that an answer may take.
-const EACH_STAGED: Duration = Duration::from_micros(100);
+pub(super) const EACH_STAGED: Duration = Duration::from_micros(100);
 
 /// The baselines store on a Redis server.
 #[derive(Debug)]
 pub struct RedisCheckpoints {
-    link: Link,
-    keys: Keys,
+    pub(super) link: Link,
+    pub(super) keys: Keys,
     held: BTreeMap<u32, Held>,
-    stages: u64,
+    pub(super) patterns: Option<HeldPatterns>,
+    pub(super) stages: u64,
 }
 
 /// A partition that is ours.
@@ -55,10 +57,10 @@ impl RedisCheckpoints {
         for made in layout::ensure(&mut connection, link.settings()).await? {
             tracing::info!("{made}");
         }
-        Ok(RedisCheckpoints { link, keys, held: BTreeMap::new(), stages: 0 })
+        Ok(RedisCheckpoints { link, keys, held: BTreeMap::new(), patterns: None, stages: 0 })
     }
 
-    fn place(&self) -> String {
+    pub(super) fn place(&self) -> String {
         self.link.settings().place()
     }
 
@@ -66,7 +68,7 @@ impl RedisCheckpoints {
         dialect::damaged(&self.place(), &self.keys, partition, what)
     }
 
-    async fn ask<T: FromRedisValue>(&mut self, request: &Cmd) -> Result<T, Reaction> {
+    pub(super) async fn ask<T: FromRedisValue>(&mut self, request: &Cmd) -> Result<T, Reaction> {
         let mut connection = self.link.connection().await?;
         let answer: RedisResult<T> = request.query_async(&mut connection).await;
         self.link.settled(answer)
@@ -79,7 +81,7 @@ impl RedisCheckpoints {
     }
 
     /// Runs a script, which the server is given again where it has forgotten it.
-    async fn run<T: FromRedisValue + Send>(&mut self, script: &Script, request: &Cmd, patience: Duration) -> Result<T, Reaction> {
+    pub(super) async fn run<T: FromRedisValue + Send>(&mut self, script: &Script, request: &Cmd, patience: Duration) -> Result<T, Reaction> {
         let mut connection = self.link.connection().await?;
         connection.set_response_timeout(self.link.settings().response_timeout.saturating_add(patience));
         let mut answer: RedisResult<T> = request.query_async(&mut connection).await;

@@ -10,6 +10,7 @@ use wh_schemas::Reaction;
 use wh_scorer::dedup::{DEFAULT_HORIZON, Ids};
 use wh_scorer::engine::Ruleset;
 use wh_scorer::partition::{Emitted, PartitionScorer};
+use wh_scorer::state::patterns::PatternCheckpoints;
 use wh_scorer::state::sqlite::SqliteCheckpoints;
 use wh_scorer::state::{Checkpoint, CheckpointStore, Committed, Delta};
 
@@ -22,6 +23,8 @@ pub(super) trait CheckpointAdapter: Send + Sync {
     fn name(&self) -> &'static str;
     /// Opens the store of a place, made when it is not there.
     async fn open(&self, place: &Path) -> Box<dyn CheckpointStore>;
+    /// The same place, for patterns by account.
+    async fn open_patterns(&self, place: &Path) -> Box<dyn PatternCheckpoints>;
     /// Removes what every place of this process left behind.
     async fn sweep(&self);
 }
@@ -41,6 +44,10 @@ impl CheckpointAdapter for Embedded {
     }
 
     async fn open(&self, place: &Path) -> Box<dyn CheckpointStore> {
+        Box::new(SqliteCheckpoints::open(&place.join("baselines.db")).unwrap())
+    }
+
+    async fn open_patterns(&self, place: &Path) -> Box<dyn PatternCheckpoints> {
         Box::new(SqliteCheckpoints::open(&place.join("baselines.db")).unwrap())
     }
 

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use wh_eventlog::embedded::{EmbeddedLog, Settings};
 use wh_eventlog::{Assignment, Bounds, Bytes, Commit, Consumer, Event, Log, Record, Stored};
 use wh_schemas::Reaction;
-use wh_schemas::topics::{self, DEAD_LETTERS, RISK_SCORES, SYSTEM_EVENTS, TopicSpec};
+use wh_schemas::topics::{self, ACCOUNT_ACTIVITY, DEAD_LETTERS, RISK_SCORES, SYSTEM_EVENTS, TopicSpec};
 
 use super::{Check, LIMIT};
 use crate::records::topic;
@@ -437,6 +437,13 @@ async fn another_number_of_partitions_is_refused(adapter: Adapter) {
     let outcome = log.ensure_topics(&specs(), 5).await;
     assert!(matches!(&outcome, Err(Reaction::Fatal(word)) if word.contains('3') && word.contains('5')), "{outcome:?}");
     assert_eq!(log.partitions(RISK_SCORES).await.unwrap(), 3);
+    // A log of an earlier version, which had several partitions of a topic that has one: those that are not used stay.
+    let present = *topics::ALL.iter().find(|spec| spec.name == ACCOUNT_ACTIVITY).unwrap();
+    log.ensure_topics(&[TopicSpec { single_partition: false, ..present }], 3).await.unwrap();
+    log.ensure_topics(&[present], 3).await.unwrap();
+    assert_eq!(log.partitions(ACCOUNT_ACTIVITY).await.unwrap(), 3);
+    log.produce(ACCOUNT_ACTIVITY, 0, numbered(0, 3)).await.unwrap();
+    assert_eq!(log.bounds(ACCOUNT_ACTIVITY, 0).await.unwrap().end, 3);
 }
 
 async fn what_does_not_exist_is_told(adapter: Adapter) {

@@ -12,6 +12,7 @@ macro_rules! checks {
 mod baselines;
 mod broken;
 mod log;
+mod pattern_checkpoints;
 pub(crate) mod servers;
 mod sink_checks;
 mod sinks;
@@ -84,6 +85,7 @@ suites! {
     the_metrics_on_sqlite_keep_the_contract_of_the_sinks: sinks::embedded(Role::Metrics), sink_checks::CHECKS;
     the_search_on_tantivy_keeps_the_contract_of_the_sinks: sinks::embedded(Role::Search), sink_checks::CHECKS;
     the_baselines_on_sqlite_keep_their_contract: baselines::embedded(), baselines::CHECKS;
+    the_baselines_on_sqlite_keep_the_contract_of_patterns: baselines::embedded(), pattern_checkpoints::CHECKS;
     #[cfg_attr(not(has_postgres), ignore = "WARDHOUSE_TEST_POSTGRES is not set")]
     the_ledger_on_postgresql_keeps_the_contract_of_the_sinks: servers::postgres::ledger(), sink_checks::CHECKS;
     #[cfg_attr(not(has_postgres), ignore = "WARDHOUSE_TEST_POSTGRES is not set")]
@@ -106,4 +108,8 @@ suites! {
     the_baselines_on_redis_keep_their_contract: servers::redis::baselines(), baselines::CHECKS;
     #[cfg_attr(not(has_redis), ignore = "WARDHOUSE_TEST_REDIS is not set")]
     the_baselines_on_redis_in_parts_keep_their_contract: servers::redis::baselines_in_parts(), baselines::CHECKS;
+    #[cfg_attr(not(has_redis), ignore = "WARDHOUSE_TEST_REDIS is not set")]
+    the_baselines_on_redis_keep_the_contract_of_patterns: servers::redis::baselines(), pattern_checkpoints::CHECKS;
+    #[cfg_attr(not(has_redis), ignore = "WARDHOUSE_TEST_REDIS is not set")]
+    the_baselines_on_redis_in_parts_keep_the_contract_of_patterns: servers::redis::baselines_in_parts(), pattern_checkpoints::CHECKS;
 }

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use wh_eventlog::{Bytes, Stored};
 use wh_schemas::Reaction;
+use wh_schemas::alert::PATTERN_ROWS;
 use wh_scorer::dedup::DEFAULT_HORIZON;
 use wh_sinks::delivery::{Batch, Tally};
 
 use super::Check;
-use super::sinks::{Bench, SinkAdapter, batch, lasting, tally};
+use super::sinks::{Bench, SinkAdapter, alerts, batch, lasting, tally};
 use crate::content::{Content, Role, assert_same, expected};
-use crate::records::{alerting, awkward, moved, scored, small_hospital, stream};
+use crate::records::{alerting, awkward, moved, pattern_stream, scored, small_hospital, stream};
 
 type Adapter = Arc<dyn SinkAdapter>;
 
@@ -33,6 +34,8 @@ pub(super) const CHECKS: &[Check<Adapter>] = checks![
     partitions_do_not_mix,
     replay_restores_lost_rows_and_moves_no_position,
     replay_adds_nothing_to_profiles,
+    patterns_by_account_reach_the_stores_that_keep_them,
+    replay_restores_lost_pattern_alerts,
 ];
 
 /// Makes a record one that no store can read.
@@ -313,4 +316,65 @@ async fn replay_adds_nothing_to_profiles(adapter: Adapter) {
     bench.store().replay(batch(&records[..1_000])).await.unwrap();
     bench.publish().await;
     bench.holds(&records).await;
+}
+
+async fn patterns_by_account_reach_the_stores_that_keep_them(adapter: Adapter) {
+    if !adapter.role().takes_patterns() {
+        return;
+    }
+    let (mut bench, records) = (Bench::new(&adapter).await, pattern_stream());
+    assert!(bench.patterns().await.is_empty(), "a new store stands nowhere");
+    // A fifth is below an alert's score: a row of the ledger, and nothing to search for.
+    let wanted = if adapter.role() == Role::Search { Tally { stored: 32, discarded: 8, ..Tally::default() } } else { Tally { stored: 40, ..Tally::default() } };
+    // Alerts of transactions stand between: they have no seq, and are in no store by themselves.
+    for cut in [0..11, 11..12, 12..records.len()] {
+        let position = bench.settle(alerts(&records[cut.clone()])).await;
+        bench.publish().await;
+        bench.holds_patterns(&records[..cut.end]).await;
+        assert_eq!((position.next_offset, position.tally.sum()), (cut.end as u64, position.next_seq));
+    }
+    let position = bench.patterns().await[0];
+    assert_eq!((position.partition, position.visible_seq, position.tally), (0, 40, wanted));
+    // Copies change nothing, and reopening goes on from there.
+    bench.settle(alerts(&moved(&records[20..], records.len() as u64))).await;
+    bench.publish().await;
+    bench.holds_patterns(&records).await;
+    bench.open().await;
+    assert_eq!(bench.patterns().await[0].next_seq, 40);
+    assert!(bench.published().await.is_empty(), "the scored stream stands nowhere");
+    // A gap stops.
+    let (mut fresh, patterns) = (Bench::new(&adapter).await, records.iter().filter(|record| expected_pattern(record)).cloned().collect::<Vec<_>>());
+    fresh.settle(alerts(&patterns[..2])).await;
+    let outcome = fresh.store().write(alerts(&patterns[3..])).await;
+    assert!(matches!(outcome, Err(Reaction::Fatal(_))), "{outcome:?}");
+    // What cannot be read is refused, and the rest goes on once it is buried.
+    let mut spoilt = patterns[2..].to_vec();
+    spoil(&mut spoilt[1]);
+    let mut rest = alerts(&spoilt);
+    let (offset, class) = fresh.refused(rest.clone()).await;
+    assert_eq!((offset, class.as_str()), (spoilt[1].offset, "record:unreadable"));
+    rest.buried.insert(offset);
+    let position = fresh.settle(rest).await;
+    assert_eq!((position.next_seq, position.tally.dead_letters), (40, 1));
+}
+
+fn expected_pattern(record: &Stored) -> bool {
+    serde_json::from_slice::<Value>(&record.value).unwrap().get("pattern").is_some()
+}
+
+async fn replay_restores_lost_pattern_alerts(adapter: Adapter) {
+    if !adapter.role().takes_patterns() {
+        return;
+    }
+    let (mut bench, records) = (Bench::new(&adapter).await, pattern_stream());
+    bench.settle(alerts(&records)).await;
+    bench.publish().await;
+    let before = bench.patterns().await;
+    bench.lose_of(PATTERN_ROWS, 0..20).await;
+    for _ in 0..2 {
+        bench.store().replay(alerts(&records)).await.unwrap();
+        bench.publish().await;
+        bench.holds_patterns(&records).await;
+        assert_eq!(bench.patterns().await, before, "a replay moves no position");
+    }
 }

@@ -14,11 +14,11 @@ use wh_query::Engine;
 use wh_schemas::SeqPosition;
 use wh_schemas::layout::METRICS_BLOCK;
 use wh_schemas::position::Seq;
-use wh_schemas::topics::RISK_SCORES;
+use wh_schemas::topics::{RISK_ALERTS, RISK_SCORES};
 use wh_sinks::delivery::{Batch, Store, StorePosition, Tally, Written};
 use wh_stores::tantivy::layout;
 
-use crate::content::{self, Content, Role, assert_same, expected};
+use crate::content::{self, Content, Role, assert_same, expected, expected_patterns};
 use crate::records::score;
 use crate::sql;
 
@@ -113,6 +113,11 @@ impl SinkAdapter for Embedded {
 /// Records as a batch of partition 0.
 pub(super) fn batch(records: &[Stored]) -> Batch {
     Batch { topic: RISK_SCORES.into(), partition: 0, records: Arc::new(records.to_vec()), buried: BTreeSet::new() }
+}
+
+/// Records of `risk-alerts` as a batch of partition 0.
+pub(super) fn alerts(records: &[Stored]) -> Batch {
+    Batch { topic: RISK_ALERTS.into(), ..batch(records) }
 }
 
 /// What must have become of records below `next_seq`, in a store that takes them all.
@@ -210,10 +215,27 @@ impl Bench {
         assert_same(&found, &wanted, self.adapter.name());
     }
 
+    /// The rows of these records of `risk-alerts`, and no others, can be read.
+    pub(super) async fn holds_patterns(&mut self, records: &[Stored]) {
+        let (found, mut wanted) = (self.content().await, expected_patterns(self.role(), records));
+        wanted.sort_unstable();
+        assert_same(&found, &wanted, self.adapter.name());
+    }
+
+    /// Where the store says that it stands with patterns.
+    pub(super) async fn patterns(&mut self) -> Vec<StorePosition> {
+        self.store().positions(RISK_ALERTS).await.unwrap()
+    }
+
     /// Loses rows of partition 0 while the store is closed, and opens it again.
     pub(super) async fn lose(&mut self, seqs: Range<Seq>) {
+        self.lose_of(0, seqs).await;
+    }
+
+    /// Loses rows of a partition while the store is closed, and opens it again.
+    pub(super) async fn lose_of(&mut self, partition: u32, seqs: Range<Seq>) {
         self.store = None;
-        self.adapter.lose(self.place.path(), 0, seqs).await;
+        self.adapter.lose(self.place.path(), partition, seqs).await;
         self.open().await;
     }
 }

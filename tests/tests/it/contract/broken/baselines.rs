@@ -4,6 +4,7 @@ use std::path::Path;
 
 use async_trait::async_trait;
 use wh_schemas::Reaction;
+use wh_scorer::state::patterns::{PatternCheckpoint, PatternCheckpoints, PatternDelta};
 use wh_scorer::state::{Checkpoint, CheckpointStore, Committed, Delta};
 
 use crate::contract::baselines::{CheckpointAdapter, Embedded};
@@ -24,7 +25,24 @@ pub(super) enum Fault {
     MixesPartitions,
     /// Keeps what it was told to forget.
     Remembers,
+    /// Writes all of a checkpoint of patterns but one account.
+    DropsAnAccount,
+    /// Keeps accounts that were forgotten.
+    KeepsAccounts,
+    /// Writes of the stage's own record what it counted, and no decision.
+    ForgetsDecisions,
 }
+
+/// What each fault makes fail of the contract of patterns.
+pub(super) const PATTERN_FAULTS: &[(&str, Fault)] = &[
+    ("a_checkpoint_of_patterns_reads_back_whole", Fault::DropsAnAccount),
+    ("accounts_are_merged_and_forgotten", Fault::KeepsAccounts),
+    ("each_takeover_of_patterns_raises_the_epoch", Fault::ForgetsOwners),
+    ("an_older_owner_of_patterns_changes_nothing", Fault::ForgetsOwners),
+    ("an_older_position_of_patterns_is_refused", Fault::SwallowsErrors),
+    ("a_checkpoint_of_patterns_may_stand_where_the_last_one_did", Fault::ForgetsDecisions),
+    ("patterns_that_were_forgotten_begin_anew", Fault::Remembers),
+];
 
 /// What each fault makes fail.
 pub(super) const FAULTS: &[(&str, Fault)] = &[
@@ -52,6 +70,10 @@ impl CheckpointAdapter for BrokenCheckpoints {
 
     async fn open(&self, place: &Path) -> Box<dyn CheckpointStore> {
         Box::new(BrokenStore { inner: Embedded.open(place).await, fault: self.0, owners: 0 })
+    }
+
+    async fn open_patterns(&self, place: &Path) -> Box<dyn PatternCheckpoints> {
+        Box::new(BrokenPatterns { inner: Embedded.open_patterns(place).await, fault: self.0, owners: 0 })
     }
 
     async fn sweep(&self) {}
@@ -85,9 +107,45 @@ impl CheckpointStore for BrokenStore {
                 delta.owner_epoch = self.owners;
             }
             Fault::MixesPartitions => delta.partition = 0,
-            Fault::SwallowsErrors | Fault::Remembers => {}
+            Fault::SwallowsErrors | Fault::Remembers | Fault::DropsAnAccount | Fault::KeepsAccounts | Fault::ForgetsDecisions => {}
         }
         match self.inner.commit(delta).await {
+            Err(_) if self.fault == Fault::SwallowsErrors => Ok(Committed::Kept),
+            outcome => outcome,
+        }
+    }
+}
+
+struct BrokenPatterns {
+    inner: Box<dyn PatternCheckpoints>,
+    fault: Fault,
+    owners: u64,
+}
+
+#[async_trait]
+impl PatternCheckpoints for BrokenPatterns {
+    async fn take_over_patterns(&mut self) -> Result<(u64, Option<PatternCheckpoint>), Reaction> {
+        let (epoch, checkpoint) = self.inner.take_over_patterns().await?;
+        Ok((if self.fault == Fault::ForgetsOwners { 1 } else { epoch }, checkpoint))
+    }
+
+    async fn forget_patterns(&mut self, owner_epoch: u64) -> Result<(), Reaction> {
+        if self.fault == Fault::Remembers { Ok(()) } else { self.inner.forget_patterns(owner_epoch).await }
+    }
+
+    async fn commit_patterns(&mut self, mut delta: PatternDelta) -> Result<Committed, Reaction> {
+        match self.fault {
+            Fault::DropsAnAccount => drop(delta.accounts.pop()),
+            Fault::KeepsAccounts => delta.removed.clear(),
+            Fault::ForgetsDecisions => delta.record.pending.clear(),
+            // Each commit comes as if from an owner later than all before.
+            Fault::ForgetsOwners => {
+                self.owners += 1_000;
+                delta.owner_epoch = self.owners;
+            }
+            _ => {}
+        }
+        match self.inner.commit_patterns(delta).await {
             Err(_) if self.fault == Fault::SwallowsErrors => Ok(Committed::Kept),
             outcome => outcome,
         }

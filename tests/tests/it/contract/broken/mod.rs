@@ -31,7 +31,9 @@ async fn sinks_catch(faults: &[(&'static str, Fault, &[Role])]) {
 }
 
 /// What each fault of a store makes fail, on which roles.
-const STORES: [(&str, Fault, &[Role]); 22] = [
+const STORES: [(&str, Fault, &[Role]); 24] = [
+    ("patterns_by_account_reach_the_stores_that_keep_them", Fault::PassesOverGaps, &[Role::Ledger, Role::Search]),
+    ("replay_restores_lost_pattern_alerts", Fault::IgnoresReplays, &[Role::Ledger, Role::Search]),
     ("rows_and_position_become_visible_together", Fault::DropsARow, &Role::ALL),
     ("rows_and_position_become_visible_together", Fault::AcknowledgesEarly, &Role::ALL),
     ("writing_a_batch_again_changes_nothing", Fault::CountsCopies, &[Role::Ledger]),
@@ -101,6 +103,10 @@ async fn broken_baselines_are_found_out() {
         let adapter: Arc<dyn CheckpointAdapter> = Arc::new(baselines::BrokenCheckpoints(*fault));
         caught(&adapter, super::baselines::CHECKS, check, &format!("{fault:?}")).await;
     }
+    for (check, fault) in baselines::PATTERN_FAULTS {
+        let adapter: Arc<dyn CheckpointAdapter> = Arc::new(baselines::BrokenCheckpoints(*fault));
+        caught(&adapter, super::pattern_checkpoints::CHECKS, check, &format!("{fault:?}")).await;
+    }
 }
 
 #[test]
@@ -108,4 +114,5 @@ fn every_check_of_every_suite_is_seen_to_fail() {
     covers(sink_checks::CHECKS, STORES.iter().map(|(check, _, _)| *check));
     covers(super::log::CHECKS, logs::FAULTS.iter().map(|(check, _)| *check));
     covers(super::baselines::CHECKS, baselines::FAULTS.iter().map(|(check, _)| *check));
+    covers(super::pattern_checkpoints::CHECKS, baselines::PATTERN_FAULTS.iter().map(|(check, _)| *check));
 }

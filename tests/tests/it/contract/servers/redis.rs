@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use redis::aio::MultiplexedConnection;
 use redis::cmd;
 use wh_scorer::state::CheckpointStore;
+use wh_scorer::state::patterns::PatternCheckpoints;
 use wh_scorer::state::redis::RedisCheckpoints;
 use wh_stores::redis::{RawRedis, RedisSettings, connect};
 use wh_stores::{Durability, ServerUrl};
@@ -62,6 +63,13 @@ impl CheckpointAdapter for OnRedis {
 
     async fn open(&self, place: &Path) -> Box<dyn CheckpointStore> {
         // Small pages, so that a partition is read in several.
+        let raw = RawRedis { part_users: self.part_users, page_users: 7, ..RawRedis::default() };
+        let namespace = own_name(place);
+        self.opened.lock().unwrap().insert(namespace.clone());
+        Box::new(RedisCheckpoints::open(&settings(&namespace, &raw)).await.unwrap())
+    }
+
+    async fn open_patterns(&self, place: &Path) -> Box<dyn PatternCheckpoints> {
         let raw = RawRedis { part_users: self.part_users, page_users: 7, ..RawRedis::default() };
         let namespace = own_name(place);
         self.opened.lock().unwrap().insert(namespace.clone());

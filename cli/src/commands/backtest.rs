@@ -1,0 +1,111 @@
+//! `wardhouse backtest`: what another ruleset would change.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use wh_schemas::Micros;
+use wh_scorer::offline::backtest::{self, BacktestSettings};
+use wh_scorer::offline::history::History;
+use wh_scorer::offline::labels::Labels;
+use wh_scorer::offline::source::Lines;
+
+use crate::commands::{input, runtime};
+use crate::failure::Failure;
+use crate::ruleset;
+use crate::settings::Settings;
+use crate::stores;
+
+/// `backtest`
+#[derive(Debug, Args)]
+pub(crate) struct BacktestArgs {
+    /// The candidate: a ruleset file.
+    #[arg(value_name = "RULES")]
+    candidate: PathBuf,
+    /// NDJSON, plain, gzip or zstd, or - for stdin, in place of the log.
+    #[arg(long, value_name = "FILE")]
+    input: Option<PathBuf>,
+    /// First event time that is counted, such as 2026-03-01 or 2026-03-01T08:00:00Z; rows before it teach the baselines.
+    #[arg(long, value_name = "TIME")]
+    from: Option<String>,
+    /// The event time behind the last that is counted.
+    #[arg(long, value_name = "TIME")]
+    to: Option<String>,
+    /// Which transactions were fraud, NDJSON or CSV; without it, labels that came with the data are used.
+    #[arg(long, value_name = "FILE")]
+    labels: Option<PathBuf>,
+    /// Examples of alerts gained and lost, of each.
+    #[arg(long, default_value_t = 10, value_name = "N")]
+    examples: usize,
+    /// Compare with this ruleset file, in place of the one that the settings name.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) rules: Option<PathBuf>,
+    /// One JSON object.
+    #[arg(long)]
+    json: bool,
+    /// Threads; what is shown does not depend on it [default: one a core].
+    #[arg(long)]
+    threads: Option<usize>,
+}
+
+/// A time as people write it: a day begins at midnight in the hospital's zone.
+fn time(flag: &str, text: Option<&str>, settings: &Settings) -> Result<Option<Micros>, Failure> {
+    let Some(text) = text else { return Ok(None) };
+    let whole = if text.len() == 10 { format!("{text}T00:00:00") } else { text.to_owned() };
+    match Micros::parse(&whole, settings.zone) {
+        Some(time) => Ok(Some(time)),
+        None => Err(Failure::Settings(vec![format!("{flag} {text:?}: expected a time such as 2026-03-01 or 2026-03-01T08:00:00Z")])),
+    }
+}
+
+pub(crate) fn run(settings: &Settings, args: &BacktestArgs) -> Result<(), Failure> {
+    let candidate = ruleset::read(&args.candidate).map_err(Failure::Settings)?;
+    let backtest = BacktestSettings {
+        present: settings.ruleset.clone(),
+        candidate,
+        reading: settings.reading.clone(),
+        partitions: settings.partitions,
+        dedup_horizon: settings.dedup_horizon,
+        threads: args.threads.unwrap_or_else(input::cores).max(1),
+        from: time("--from", args.from.as_deref(), settings)?,
+        to: time("--to", args.to.as_deref(), settings)?,
+        examples: args.examples,
+    };
+    let truth = match &args.labels {
+        Some(path) => Some(Labels::read(input::open(path, None)?)?),
+        None => None,
+    };
+    let shown = match args.input.as_deref() {
+        Some(path) => from_file(path, &backtest, truth.as_ref())?,
+        None => from_log(settings, &backtest, truth.as_ref())?,
+    };
+    if args.json {
+        anstream::println!("{}", serde_json::to_string_pretty(&shown).map_err(|e| e.to_string())?);
+    } else {
+        anstream::print!("{}", backtest::text(&shown));
+    }
+    Ok(())
+}
+
+fn from_file(path: &Path, settings: &BacktestSettings, truth: Option<&Labels>) -> Result<backtest::Backtest, Failure> {
+    let bar = input::bar("scoring twice");
+    let mut lines = Lines::new(input::open(path, Some(&bar))?);
+    let shown = backtest::run(&mut lines, settings, truth);
+    bar.finish_and_clear();
+    anstream::eprintln!("{}: baselines begin empty at its first line", path.display());
+    Ok(shown?)
+}
+
+fn from_log(settings: &Settings, backtest: &BacktestSettings, truth: Option<&Labels>) -> Result<backtest::Backtest, Failure> {
+    let runtime = runtime("backtest")?;
+    let log = runtime.block_on(stores::open_reader(settings))?;
+    let history = History::open(log, runtime.handle().clone(), None)?;
+    anstream::eprintln!("{}", history.told());
+    // A partition of the log is scored as one, however many the settings name.
+    let partitions = u32::try_from(history.reach().len()).unwrap_or(settings.partitions);
+    let backtest = &BacktestSettings { partitions, ..backtest.clone() };
+    let bar = input::counting_bar("scoring twice", history.records());
+    let mut followed = input::Followed { source: history, bar: bar.clone() };
+    let shown = backtest::run(&mut followed, backtest, truth);
+    bar.finish_and_clear();
+    Ok(shown?)
+}

@@ -1,0 +1,328 @@
+//! Patterns by user: what several rows together confirm. A confirmed pattern may saturate the dimensions that it speaks
+//! to, and says so in its reason; a half-seen one gives a part of their points.
+//!
+//! What must stay true: a pattern rests on how surprising its rows are *for this user*: something that is part of their
+//! ordinary work has a rate of its own, against which every run of it is measured. A detector says what it sees in
+//! [`Aspects`]; the ruleset's weights say what that is worth.
+
+mod aspects;
+mod duplicate;
+mod escalation;
+mod intrusion;
+mod payee;
+mod reversal;
+mod runs;
+mod structuring;
+mod weights;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use wh_schemas::scored::Dimension;
+use wh_schemas::time::SECOND;
+
+pub use aspects::{Aspects, PatternRule};
+
+use super::combination::{self, Measures};
+use super::recent::{Mark, Row};
+use super::ruleset::Ruleset;
+use super::signals::{Signals, YOUNG};
+use super::user::UserState;
+use super::{Observation, Proposed};
+
+/// Below this strength a pattern gives no points.
+const LEAST: f64 = 0.02;
+/// From this strength on the combination takes the name of the pattern that is seen best.
+const NAMED: f64 = 0.45;
+
+/// Which patterns by user are looked for, and what their aspects weigh.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct PatternRules {
+    /// Several amounts far above the usual.
+    pub amount_spikes: PatternRule,
+    /// A run at hours at which the user is hardly seen.
+    pub off_hours_run: PatternRule,
+    /// Many events in minutes.
+    pub burst: PatternRule,
+    /// Amounts just below a limit, one after another.
+    pub structuring: PatternRule,
+    /// The same claim or payment again.
+    pub duplicate: PatternRule,
+    /// Refunds and write-offs to one party, or against the payments that they undo.
+    pub refund_cycle: PatternRule,
+    /// A user awake after long dormancy who does what they never did.
+    pub dormant_user: PatternRule,
+    /// Work outside the user's types and departments.
+    pub outside_role: PatternRule,
+    /// Rising payments to one new payee.
+    pub escalating_payee: PatternRule,
+    /// Several things at once that are each unusual: place, hour, payee, amount.
+    pub intrusion: PatternRule,
+    /// Rows that gather on a party that is new to the user.
+    pub payee_run: PatternRule,
+    /// Unusual rows that gather on one party.
+    pub gathering: PatternRule,
+}
+
+/// A pattern that the present row completes, or half of one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sight {
+    /// Its name.
+    pub pattern: &'static str,
+    /// 1 and above: confirmed.
+    pub strength: f64,
+    /// What it rests on.
+    pub aspects: Aspects,
+    /// The dimensions that it speaks to.
+    pub dimensions: &'static [Dimension],
+    /// The arithmetic.
+    pub evidence: String,
+    /// Ids and times (seconds) of the rows before that belong to it, as far as they are remembered.
+    pub members: Vec<(i64, String)>,
+    /// How many of them raised an alert.
+    pub alerted: usize,
+}
+
+impl Sight {
+    /// Whether it is told as a pattern of its own: when it is first confirmed, and each time that the rows that confirmed it have doubled.
+    #[must_use]
+    pub fn is_told(&self) -> bool {
+        self.strength >= 1.0 && !self.members.is_empty() && (self.alerted == 0 || (self.alerted + 1).is_power_of_two())
+    }
+}
+
+/// What a detector found.
+struct Found<'a> {
+    /// Strength below which it does not fall, whatever is measured together: what is beyond any doubt.
+    least: f64,
+    aspects: Aspects,
+    rows: Vec<&'a Row>,
+    evidence: String,
+}
+
+/// What a detector looks at.
+struct View<'a> {
+    observation: &'a Observation<'a>,
+    signals: &'a Signals,
+    user: &'a UserState,
+    /// Event time in seconds.
+    at: i64,
+    account: u32,
+    counterparty: u32,
+    /// Points that the dimensions propose without patterns.
+    points: f64,
+}
+
+impl<'a> View<'a> {
+    fn new(observation: &'a Observation<'a>, signals: &'a Signals, user: &'a UserState, points: f64) -> View<'a> {
+        let (account, counterparty) = (observation.account_short(), observation.counterparty_short());
+        View { observation, signals, user, at: observation.timestamp.0.div_euclid(SECOND), account, counterparty, points }
+    }
+
+    /// Rows of the last `days` with a mark.
+    fn marked(&self, mark: Mark, days: f64) -> Vec<&'a Row> {
+        #[expect(clippy::cast_possible_truncation, reason = "days of a window")]
+        let length = (days * 86_400.0) as i64;
+        self.user.recent.within(self.at, length).filter(|row| row.is(mark)).collect()
+    }
+
+    /// Share of the user's rows that have a mark.
+    fn share(&self, mark: Mark, prior: f64) -> f64 {
+        self.user.rates[(mark as u16).trailing_zeros() as usize].share(prior, 30.0)
+    }
+
+    /// Bits of surprise at `count` rows with a mark within so many days, given how often this user's rows have it.
+    fn bits(&self, mark: Mark, count: usize, days: f64, prior: f64) -> f64 {
+        tail_bits(count, self.share(mark, prior) * self.user.expected_events(days).max(1.0))
+    }
+
+    /// Whether a row went to the same party: the counterparty, or the account where there is none.
+    fn same_party(&self, row: &Row) -> bool {
+        if self.counterparty == 0 { row.counterparty == 0 && row.account == self.account } else { row.counterparty == self.counterparty }
+    }
+
+    /// Share of rows, this one included, to the same party.
+    fn party_share(&self, rows: &[&Row]) -> f64 {
+        let same = rows.iter().filter(|row| self.same_party(row)).count() + 1;
+        float(same) / float(rows.len() + 1)
+    }
+
+    /// How little the party is known: 1 for one never seen or seen these days only, towards 0 for an old acquaintance.
+    fn newness(&self) -> f64 {
+        match self.signals.party {
+            None => 1.0,
+            Some((age, _)) if age <= YOUNG / 2 => 1.0,
+            Some((age, rows)) => {
+                let days = f64::from(age) / 24.0;
+                (1.0 / (1.0 + f64::from(rows) / 8.0)).max(libm::exp2(-days / 20.0) * 0.8) * if days > 60.0 { 0.5 } else { 1.0 }
+            }
+        }
+    }
+
+    /// What every pattern looks at.
+    fn aspects(&self) -> Aspects {
+        let signals = self.signals;
+        let rows = f64::from(signals.party.map_or(0, |(_, rows)| rows)) + 1.0;
+        Aspects {
+            amount: signals.deviation.z.clamp(-1.0, 5.0),
+            // Parties differ in what they cost: half a variance is the party's own.
+            amounts: (signals.party_above * libm::sqrt(rows) / libm::sqrt(1.0 + 0.5 * rows)).clamp(-1.0, 4.0),
+            largest: signals.deviation.above_largest.min(4.0),
+            newness: self.newness(),
+            hour: (-libm::log2(signals.likelihood.max(0.005) / 0.3)).clamp(0.0, 5.0) * signals.maturity,
+            outside: if signals.is(Mark::Outside) { signals.maturity } else { 0.0 } + if signals.type_share < 0.03 && signals.department_share < 0.03 { 0.5 } else { 0.0 },
+            place: signals.metadata_bits.iter().copied().fold(0.0, f64::max).min(10.0) / 5.0,
+            limit: if signals.below_limit.is_some() && signals.likeness.elsewhere == 0 && signals.price_days == 0 { 1.0 } else { 0.0 },
+            repeat: libm::log2(1.0 + f64::from(signals.likeness.same.min(7))),
+            rate: (Signals::excess(signals.one_hour, signals.expected[1]) / 3.0).clamp(-0.5, 4.0),
+            price: libm::log2(1.0 + f64::from(signals.likeness.elsewhere.min(15)) + f64::from(signals.price_days.min(15))),
+            moved: 2.0 * signals.fresh,
+            batch: libm::log2(1.0 + f64::from(signals.batch)),
+            ..Aspects::default()
+        }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts of rows")]
+fn float(count: usize) -> f64 {
+    count as f64
+}
+
+/// −log2 of the chance of `count` or more where `expected` are expected, bounded from above.
+///
+/// H. Chernoff, "A measure of asymptotic efficiency for tests of a hypothesis based on the sum of observations", 1952,
+/// for the Poisson distribution.
+fn tail_bits(count: usize, expected: f64) -> f64 {
+    let (k, expected) = (float(count), expected.max(1e-6));
+    if k <= expected { 0.0 } else { (k * libm::log(k / expected) - k + expected) / std::f64::consts::LN_2 }
+}
+
+/// What the detectors see of every pattern, with what the combination measures.
+fn seen<'a>(view: &View<'a>, rules: &PatternRules) -> [Option<Found<'a>>; combination::PATTERNS.len()] {
+    let on = |rule: &PatternRule, look: &dyn Fn() -> Option<Found<'a>>| if rule.enabled { look() } else { None };
+    [
+        on(&rules.amount_spikes, &|| runs::spikes(view)),
+        on(&rules.off_hours_run, &|| runs::off_hours(view)),
+        on(&rules.burst, &|| runs::burst(view)),
+        on(&rules.structuring, &|| structuring::structuring(view)),
+        on(&rules.duplicate, &|| duplicate::duplicate(view)),
+        on(&rules.refund_cycle, &|| reversal::refund_cycle(view)),
+        on(&rules.dormant_user, &|| intrusion::dormant(view)),
+        on(&rules.outside_role, &|| intrusion::outside_role(view)),
+        on(&rules.escalating_payee, &|| escalation::escalating(view)),
+        on(&rules.intrusion, &|| intrusion::intrusion(view)),
+        on(&rules.payee_run, &|| payee::payee_run(view, &rules.payee_run)),
+        on(&rules.gathering, &|| escalation::gathering(view)),
+    ]
+}
+
+impl PatternRules {
+    fn in_order(&self) -> [&PatternRule; combination::PATTERNS.len()] {
+        [
+            &self.amount_spikes,
+            &self.off_hours_run,
+            &self.burst,
+            &self.structuring,
+            &self.duplicate,
+            &self.refund_cycle,
+            &self.dormant_user,
+            &self.outside_role,
+            &self.escalating_payee,
+            &self.intrusion,
+            &self.payee_run,
+            &self.gathering,
+        ]
+    }
+}
+
+/// The dimensions that a pattern speaks to.
+fn dimensions(pattern: &str) -> &'static [Dimension] {
+    match pattern {
+        "off_hours_run" | "dormant_user" | "outside_role" => &[Dimension::Time, Dimension::Frequency, Dimension::Behavior, Dimension::Amount],
+        "intrusion" => &[Dimension::Behavior, Dimension::Time, Dimension::Metadata, Dimension::Amount],
+        _ => &[Dimension::Amount, Dimension::Frequency, Dimension::Behavior],
+    }
+}
+
+/// What is measured of an event beside its signals.
+#[must_use]
+pub fn measures(observation: &Observation<'_>, signals: &Signals, user: &UserState, points: f64, ruleset: &Ruleset) -> Measures {
+    let view = View::new(observation, signals, user, points);
+    let found = seen(&view, &ruleset.patterns).map(|found| found.map(|found| found.aspects));
+    combination::measures(observation, signals, &view.aspects(), &found)
+}
+
+/// Every pattern that this event completes or nearly completes, strongest first, and the strength of all that is measured together.
+pub(super) fn by_user(observation: &Observation<'_>, signals: &Signals, user: &UserState, points: f64, ruleset: &Ruleset) -> (Vec<Sight>, Option<f64>) {
+    let mut sights = Vec::new();
+    if user.learnt < 8 {
+        return (sights, None);
+    }
+    let view = View::new(observation, signals, user, points);
+    let found = seen(&view, &ruleset.patterns);
+    // A young baseline confirms less.
+    let trust = 0.4 + 0.6 * (signals.maturity * 1.3).min(1.0);
+    let rules = &ruleset.combination;
+    let together = rules.enabled.then(|| {
+        let aspects = std::array::from_fn(|i| found[i].as_ref().map(|found| found.aspects));
+        let measures = combination::measures(observation, signals, &view.aspects(), &aspects);
+        // Six units of log-odds lie between what is ordinary and what is confirmed.
+        (measures, (1.0 + (combination::log_odds(&measures) - rules.confirms_at) / 6.0) * trust)
+    });
+    for ((found, rule), (pattern, _)) in found.into_iter().zip(ruleset.patterns.in_order()).zip(combination::PATTERNS) {
+        let Some(found) = found else { continue };
+        let own = rule.strength(&found.aspects) * trust;
+        let strength = together.as_ref().map_or(own, |(_, together)| own.min(together + rules.leeway)).max(found.least * trust);
+        if strength >= LEAST {
+            let members = found.rows.iter().map(|row| (row.at, row.id.text())).collect();
+            let alerted = found.rows.iter().filter(|row| row.score >= ruleset.levels.alert_from).count();
+            sights.push(Sight { pattern, strength, aspects: found.aspects, dimensions: dimensions(pattern), evidence: found.evidence, members, alerted });
+        }
+    }
+    sights.sort_by(|a, b| b.strength.total_cmp(&a.strength).then_with(|| a.pattern.cmp(b.pattern)));
+    let strength = together.as_ref().map(|(_, strength)| *strength);
+    if let Some((measures, strength)) = together.filter(|(_, strength)| *strength >= LEAST) {
+        combined(&mut sights, &measures, strength);
+    }
+    (sights, strength)
+}
+
+/// The combination lends its strength to the pattern that is seen best, or stands for itself where none is.
+fn combined(sights: &mut Vec<Sight>, measures: &Measures, strength: f64) {
+    let said = || {
+        let parts = combination::contributions(measures).into_iter().filter(|(_, given)| *given > 0.15).take(4);
+        let parts: Vec<String> = parts.map(|(index, given)| format!("{} {given:+.1}", combination::name(index).0)).collect();
+        format!("together, in log-odds: {}", parts.join(", "))
+    };
+    match sights.first_mut() {
+        Some(first) if first.strength >= strength => {}
+        Some(first) if first.strength >= NAMED => {
+            first.strength = strength;
+            first.evidence = format!("{}; {}", first.evidence, said());
+        }
+        _ => {
+            let dimensions: &[Dimension] = if measures.get(6..8).is_some_and(|hour| hour.iter().any(|h| *h > 0.5)) {
+                &[Dimension::Amount, Dimension::Behavior, Dimension::Frequency, Dimension::Time]
+            } else {
+                &[Dimension::Amount, Dimension::Behavior, Dimension::Frequency]
+            };
+            sights.insert(0, Sight { pattern: "combination", strength, aspects: Aspects::default(), dimensions, evidence: said(), members: Vec::new(), alerted: 0 });
+        }
+    }
+}
+
+/// Proposes what the strongest pattern gives beyond what the dimensions' own rules propose: seventy points once it is confirmed, which
+/// saturates its dimensions, in proportion before. Patterns see much of the same thing, so that their points do not add up.
+pub(super) fn propose(sight: &Sight, ruleset: &Ruleset, proposed: &mut Proposed) {
+    let confirmed = sight.strength >= 1.0;
+    let alert = f64::from(ruleset.levels.alert_from);
+    let total = if confirmed { alert + 20.0 * (sight.strength - 1.0).min(1.0) } else { (alert - 1.0) * sight.strength };
+    let caps: f64 = sight.dimensions.iter().map(|d| f64::from(ruleset.caps.of(*d))).sum();
+    let missing = total - proposed.points(ruleset.caps);
+    for dimension in sight.dimensions {
+        let cap = f64::from(ruleset.caps.of(*dimension));
+        let points = if confirmed { (total * cap / caps).min(cap) } else { missing * cap / caps };
+        proposed
+            .add(sight.pattern, *dimension, points, || if confirmed { format!("confirmed pattern: {}", sight.evidence) } else { format!("half of a pattern: {}", sight.evidence) });
+    }
+}

@@ -1,0 +1,72 @@
+//! State is bounded, versioned and reads back.
+
+use super::*;
+
+#[test]
+fn an_account_stays_within_its_bytes_whatever_happens_to_it() {
+    let (mut engine, mut out) = (AccountEngine::new(AccountRules { row_score: 0, ..AccountRules::default() }), Vec::new());
+    let mut dice = Dice(11);
+    let mut newest = MONDAY;
+    for i in 0..6_000_u64 {
+        newest += i64::try_from(dice.below(1_000_000_000)).unwrap();
+        let kind = TransactionType::ALL[usize::try_from(dice.below(8)).unwrap()];
+        let (from, to) = (format!("a{}", dice.below(40)), format!("a{}", dice.below(40)));
+        let mut activity = activities(vec![row(newest, &format!("u{}", dice.below(90)), kind, &from, &to, 99_999_999_999_900 + i64::try_from(i).unwrap())]).remove(0);
+        activity.transaction_id = format!("{i:0width$}", width = 10 + usize::try_from(dice.below(200)).unwrap()).into();
+        activity.seq = i;
+        activity.risk_score = 100;
+        engine.take(&activity, &mut out);
+    }
+    engine.flush(&mut out);
+    let changes = engine.take_changes();
+    let largest = changes.accounts.iter().map(|(_, bytes)| bytes.len()).max().unwrap();
+    assert!(largest <= STATE_BYTES, "{largest} bytes");
+    assert!(changes.header.len() < 32_768, "{} bytes", changes.header.len());
+    let again = AccountEngine::restored(AccountRules::default(), &changes.header, changes.accounts.clone()).unwrap().take_changes();
+    assert_eq!(again.header, changes.header);
+}
+
+#[test]
+fn a_million_names_do_not_grow_the_book() {
+    let (mut engine, mut out) = (AccountEngine::new(AccountRules { accounts: 100, ..AccountRules::default() }), Vec::new());
+    for (i, mut activity) in
+        activities((0..5_000).map(|i| row(MONDAY + i * 1_000_000, "u", TransactionType::Payment, &format!("f{i}"), &format!("t{i}"), 100)).collect()).into_iter().enumerate()
+    {
+        activity.seq = i as u64;
+        engine.take(&activity, &mut out);
+        if i % 1_000 == 0 {
+            engine.take_changes();
+        }
+    }
+    engine.flush(&mut out);
+    let changes = engine.take_changes();
+    assert_eq!(changes.accounts.len(), 100);
+    assert!(!changes.removed.is_empty());
+    assert!(changes.removed.iter().all(|name| changes.accounts.binary_search_by(|(n, _)| n.cmp(name)).is_err()));
+}
+
+#[test]
+fn only_what_changed_is_in_the_changes() {
+    let (mut engine, mut out) = (AccountEngine::new(AccountRules::default()), Vec::new());
+    for activity in activities(honest()) {
+        engine.take(&activity, &mut out);
+    }
+    engine.flush(&mut out);
+    assert!(engine.take_changes().accounts.len() > 100);
+    assert!(engine.take_changes().accounts.is_empty());
+}
+
+#[test]
+fn another_version_or_a_damaged_state_is_refused() {
+    let header = AccountEngine::new(AccountRules::default()).take_changes().header;
+    assert!(matches!(AccountEngine::restored(AccountRules::default(), &[9, 9], Vec::new()), Err(StateError::Version { found: 9 })));
+    assert!(matches!(AccountEngine::restored(AccountRules::default(), &header[..header.len() / 2], Vec::new()), Err(StateError::Damaged(_))));
+    assert!(matches!(AccountEngine::restored(AccountRules::default(), &header, vec![("a".to_owned(), vec![9])]), Err(StateError::Version { found: 9 })));
+}
+
+#[test]
+fn rules_say_all_their_faults_at_once() {
+    assert!(AccountRules::default().faults().is_empty());
+    let bad = AccountRules { hold_back: 0, accounts: 1, window_days: 0, row_score: 70, disabled: ["nonsense".to_owned()].into(), ..AccountRules::default() };
+    assert_eq!(bad.faults().len(), 5, "{:#?}", bad.faults());
+}
