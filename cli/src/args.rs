@@ -94,7 +94,7 @@ pub(crate) enum Command {
         json: bool,
     },
     /// Make what the servers lack: topics, tables, indexes, collections, buckets. Changes nothing that is there.
-    #[command(after_help = "Example: WARDHOUSE_POSTGRES__USER=owner wardhouse migrate")]
+    #[command(after_help = "Example: wardhouse migrate\n         WARDHOUSE_POSTGRES__USER=owner wardhouse migrate   # as a user who may")]
     Migrate,
     /// Ask all stores in SQL: one statement, or a shell without one.
     #[command(

@@ -86,6 +86,8 @@ pub struct Observation<'a> {
     pub counterparty: Option<u64>,
     /// In which department.
     pub department: &'a str,
+    /// The department's fingerprint.
+    pub department_print: u32,
     /// What it does.
     pub transaction_type: TransactionType,
     /// How much.
@@ -117,6 +119,7 @@ impl<'a> Observation<'a> {
             account: ids::fingerprint(transaction.account_id.as_bytes()),
             counterparty: transaction.counterparty_account.as_ref().map(|c| ids::fingerprint(c.as_bytes())),
             department: &transaction.department,
+            department_print: short(ids::fingerprint(transaction.department.as_bytes())),
             transaction_type: transaction.transaction_type,
             amount: transaction.amount,
             account_id: &transaction.account_id,
@@ -175,7 +178,9 @@ impl Score {
 }
 
 /// Points that the rules may give beyond what the combination allows.
-const DAMPED_TO: f64 = 3.0;
+const DAMPED_TO: f64 = 0.5;
+/// Points of rules that the combination may halve, and no more.
+const LOUD: f64 = 24.0;
 
 /// Points as the rules propose them, before the caps.
 #[derive(Debug, Default)]
@@ -197,11 +202,12 @@ impl Proposed {
         }
     }
 
-    /// Lessens all proposals alike, where they come to more than `most`, down to a half at the least.
+    /// Lessens all proposals alike, where they come to more than `most`; what says much alone goes on saying half of it.
     fn damp(&mut self, most: f64, points: f64) {
+        let least = if points >= LOUD { 0.5 } else { 0.0 };
         if points > most {
             for proposal in &mut self.0 {
-                proposal.points *= (most / points).max(0.5);
+                proposal.points *= (most / points).max(least);
             }
         }
     }

@@ -108,7 +108,7 @@ impl Signals {
         let hourly = user.hours.expected_in_hour(hour, per_day * 6.0).max(per_day / 12.0);
         let active = user.active_days.max(1.0);
         let type_share = (f64::from(user.kinds.count_before(u32::try_from(index).unwrap_or(0), now)) + 0.3) / (active + 3.0);
-        let department = super::short(wh_schemas::ids::fingerprint(observation.department.as_bytes()));
+        let department = observation.department_print;
         let department_share = (f64::from(user.departments.count_before(department, now)) + 0.3) / (active + 3.0);
         #[expect(clippy::cast_precision_loss, reason = "microseconds between two events")]
         let idle_hours = if user.learnt == 0 { 0.0 } else { (at.0.saturating_sub(user.last)).max(0) as f64 / HOUR as f64 };

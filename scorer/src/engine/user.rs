@@ -19,7 +19,7 @@ use super::window::Window;
 /// Version of the serialised form, its first byte.
 pub const STATE_VERSION: u8 = 2;
 /// Counterparties that are remembered.
-const COUNTERPARTIES: usize = 36;
+const COUNTERPARTIES: usize = 32;
 /// Accounts that are remembered.
 const ACCOUNTS: usize = 12;
 /// Departments that are remembered.
@@ -27,7 +27,7 @@ const DEPARTMENTS: usize = 8;
 /// Values that are remembered of each metadata key.
 const METADATA_VALUES: usize = 4;
 /// Prices that are remembered.
-const PRICES: usize = 28;
+const PRICES: usize = 24;
 /// How many kinds of marks have a rate of their own.
 pub const MARKS: usize = 11;
 
@@ -326,7 +326,7 @@ impl UserState {
         let rate = (1.0 / f64::from(u32::try_from(self.learnt.min(200)).unwrap_or(200))).max(0.01);
         self.points = (stored(mean + rate * (points - mean)), stored(deviation + rate * (libm::fabs(points - mean) - deviation)));
         self.hours.learn(signals.hour, hour);
-        let department = super::short(wh_schemas::ids::fingerprint(observation.department.as_bytes()));
+        let department = observation.department_print;
         self.departments.learn_daily(department, hour, DEPARTMENTS);
         self.kinds.learn_daily(u32::try_from(index).unwrap_or(0), hour, 8);
         if self.departments.most_frequent() == Some(department) && self.home_department != observation.department {

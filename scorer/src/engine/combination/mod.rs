@@ -35,7 +35,7 @@ pub struct CombinationRules {
 
 impl Default for CombinationRules {
     fn default() -> Self {
-        CombinationRules { enabled: true, confirms_at: 0.2, leeway: 0.3, trees: ENSEMBLE.identity }
+        CombinationRules { enabled: true, confirms_at: 0.0, leeway: 0.0, trees: ENSEMBLE.identity }
     }
 }
 
@@ -44,7 +44,7 @@ struct Node {
     /// Index of the measurement; `u16::MAX` for a leaf.
     measure: u16,
     threshold: f32,
-    /// The left child; the right one is behind it.
+    /// The left child, from the tree's root on; the right one is behind it.
     left: u16,
     /// Mean log-odds of what comes here.
     value: f32,
@@ -53,7 +53,10 @@ struct Node {
 #[derive(Debug)]
 struct Ensemble {
     base: f32,
-    trees: Vec<Vec<Node>>,
+    /// All trees' nodes, one tree behind the other; children are named by their place in here.
+    nodes: Vec<Node>,
+    /// Where each tree begins.
+    roots: Vec<usize>,
     identity: u64,
 }
 
@@ -61,38 +64,34 @@ struct Ensemble {
 fn parse(text: &str) -> Ensemble {
     let mut lines = text.lines();
     let base = lines.next().and_then(|line| line.parse().ok()).unwrap_or(0.0);
-    let trees = lines
-        .map(|line| {
-            line.split(' ')
-                .map(|node| {
-                    let parts: Vec<&str> = node.split(':').collect();
-                    let number = |at: usize| parts.get(at).and_then(|p| p.parse::<f32>().ok()).unwrap_or(0.0);
-                    let index = |at: usize| parts.get(at).and_then(|p| p.parse::<u16>().ok()).unwrap_or(0);
-                    match parts.len() {
-                        4 => Node { measure: index(0), threshold: number(1), left: index(2), value: number(3) },
-                        _ => Node { measure: u16::MAX, threshold: 0.0, left: 0, value: number(0) },
-                    }
-                })
-                .collect()
-        })
-        .collect();
+    let (mut nodes, mut roots) = (Vec::new(), Vec::new());
+    for line in lines {
+        roots.push(nodes.len());
+        nodes.extend(line.split(' ').map(|node| {
+            let parts: Vec<&str> = node.split(':').collect();
+            let number = |at: usize| parts.get(at).and_then(|p| p.parse::<f32>().ok()).unwrap_or(0.0);
+            let index = |at: usize| parts.get(at).and_then(|p| p.parse::<u16>().ok()).unwrap_or(0);
+            match parts.len() {
+                4 => Node { measure: index(0), threshold: number(1), left: index(2), value: number(3) },
+                _ => Node { measure: u16::MAX, threshold: 0.0, left: 0, value: number(0) },
+            }
+        }));
+    }
     // 53 bits, so that every reader of the ruleset's JSON or TOML keeps it.
-    Ensemble { base, trees, identity: wh_schemas::ids::fingerprint(text.as_bytes()) >> 11 }
+    Ensemble { base, nodes, roots, identity: wh_schemas::ids::fingerprint(text.as_bytes()) >> 11 }
 }
 
 impl Ensemble {
     fn walk(&self, measures: &Measures, mut step: impl FnMut(usize, f32)) -> f32 {
         let mut sum = self.base;
-        for tree in &self.trees {
-            let Some(mut node) = tree.first() else { continue };
-            let mut value = node.value;
+        for root in &self.roots {
+            let Some(mut node) = self.nodes.get(*root) else { continue };
             while let Some(measure) = measures.get(usize::from(node.measure)) {
-                let next = usize::from(node.left) + usize::from(*measure > node.threshold);
-                let Some(child) = tree.get(next) else { break };
-                step(usize::from(node.measure), child.value - value);
-                (node, value) = (child, child.value);
+                let Some(child) = self.nodes.get(root + usize::from(node.left) + usize::from(*measure > node.threshold)) else { break };
+                step(usize::from(node.measure), child.value - node.value);
+                node = child;
             }
-            sum += value;
+            sum += node.value;
         }
         sum
     }
@@ -102,6 +101,15 @@ impl Ensemble {
 #[must_use]
 pub fn log_odds(measures: &Measures) -> f64 {
     f64::from(ENSEMBLE.walk(measures, |_, _| {}))
+}
+
+/// The strength of log-odds above those that confirm: a sixth for each unit down to what is half seen, and ever less below, so that what is
+/// ordinary stays in order.
+#[must_use]
+pub fn strength(above: f64) -> f64 {
+    const HALF: f64 = 0.45;
+    let even = 1.0 + above / 6.0;
+    if even >= HALF { even } else { HALF * libm::exp((even - HALF) / HALF) }
 }
 
 /// What each measurement gave to the log-odds, the largest first; those that gave nothing are left out.
@@ -124,9 +132,9 @@ mod tests {
         for (i, m) in measures.iter_mut().enumerate() {
             *m = if i % 3 == 0 { 1.5 } else { 0.0 };
         }
-        let roots: f64 = ENSEMBLE.trees.iter().filter_map(|t| t.first()).map(|n| f64::from(n.value)).sum();
+        let roots: f64 = ENSEMBLE.roots.iter().map(|root| f64::from(ENSEMBLE.nodes[*root].value)).sum();
         let sum: f64 = f64::from(ENSEMBLE.base) + roots + contributions(&measures).iter().map(|(_, c)| c).sum::<f64>();
         assert!((sum - log_odds(&measures)).abs() < 1e-3, "{sum} {}", log_odds(&measures));
-        assert!(ENSEMBLE.trees.len() > 50);
+        assert!(ENSEMBLE.roots.len() > 50);
     }
 }

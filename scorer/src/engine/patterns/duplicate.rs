@@ -1,7 +1,7 @@
 //! Duplicates: the same claim or payment made again.
 
 use super::super::recent::Mark;
-use super::{Aspects, Found, View};
+use super::{Aspects, Found, View, said};
 
 pub(super) fn duplicate<'a>(view: &View<'a>) -> Option<Found<'a>> {
     let likeness = view.signals.likeness;
@@ -19,12 +19,15 @@ pub(super) fn duplicate<'a>(view: &View<'a>) -> Option<Found<'a>> {
         habit: view.signals.party.map_or(0.0, |(age, rows)| (libm::log2(1.0 + f64::from(rows)) / 3.0 * (f64::from(age) / 240.0).min(1.0)).min(2.0)),
         ..view.aspects()
     };
-    let evidence = format!(
-        "{} of the same parties, type and amount ({}), the last {} hours before, where {:.1} % of this user's rows repeat one",
-        likeness.same,
-        view.observation.amount.grouped(),
-        likeness.hours_ago,
-        share * 100.0
-    );
+    let v = *view;
+    let evidence = said(move || {
+        format!(
+            "{} of the same parties, type and amount ({}), the last {} hours before, where {:.1} % of this user's rows repeat one",
+            likeness.same,
+            v.observation.amount.grouped(),
+            likeness.hours_ago,
+            share * 100.0
+        )
+    });
     Some(Found { least: 0.0, aspects, rows, evidence })
 }

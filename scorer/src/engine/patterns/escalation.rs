@@ -1,7 +1,7 @@
 //! What gathers on one party: rising payments to a new payee, unusual rows with the same party.
 
 use super::super::user::hours_of;
-use super::{Aspects, Found, View};
+use super::{Aspects, Found, View, said};
 
 /// Days within which a payee counts as new for its payments to rise.
 const NEW_DAYS: u32 = 60;
@@ -26,11 +26,13 @@ pub(super) fn escalating<'a>(view: &View<'a>) -> Option<Found<'a>> {
         habit: libm::log2(chances),
         ..view.aspects()
     };
-    let evidence = format!(
-        "{rises} payments in a row rise, the last to {growth:.1} times the first, to a party known for {:.0} days; this one lies {:.1} scales above the usual",
-        f64::from(age) / 24.0,
-        signals.deviation.z
-    );
+    let evidence = said(move || {
+        format!(
+            "{rises} payments in a row rise, the last to {growth:.1} times the first, to a party known for {:.0} days; this one lies {:.1} scales above the usual",
+            f64::from(age) / 24.0,
+            signals.deviation.z
+        )
+    });
     Some(Found { least: 0.0, aspects, rows: view.user.recent.rows().filter(|row| view.same_party(row)).collect(), evidence })
 }
 
@@ -49,6 +51,7 @@ pub(super) fn gathering<'a>(view: &View<'a>) -> Option<Found<'a>> {
         habit: (f64::from(view.user.points.1) / 5.0).min(3.0),
         ..view.aspects()
     };
-    let evidence = format!("{rows} unusual rows of this user went to the same party before, and this one has {:.0} points where {usual:.0} are usual", view.points);
+    let v = *view;
+    let evidence = said(move || format!("{rows} unusual rows of this user went to the same party before, and this one has {:.0} points where {usual:.0} are usual", v.points));
     Some(Found { least: 0.0, aspects, rows: view.user.recent.rows().filter(|row| view.same_party(row)).collect(), evidence })
 }

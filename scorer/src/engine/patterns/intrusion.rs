@@ -3,7 +3,7 @@
 use wh_schemas::time::{DAY, SECOND};
 
 use super::super::recent::Mark;
-use super::{Aspects, Found, View, float};
+use super::{Aspects, Found, View, float, said};
 
 /// A user awake after long dormancy who does what they never did.
 pub(super) fn dormant<'a>(view: &View<'a>) -> Option<Found<'a>> {
@@ -25,11 +25,13 @@ pub(super) fn dormant<'a>(view: &View<'a>) -> Option<Found<'a>> {
         own: float(fresh) / float(rows.len().max(1)),
         ..view.aspects()
     };
-    let evidence = format!(
-        "awake again after {days:.0} days without an event, with an amount {:.1} scales from the usual; {fresh} of the {} rows since are unusual",
-        signals.deviation.z,
-        rows.len()
-    );
+    let size = rows.len();
+    let evidence = said(move || {
+        format!(
+            "awake again after {days:.0} days without an event, with an amount {:.1} scales from the usual; {fresh} of the {} rows since are unusual",
+            signals.deviation.z, size
+        )
+    });
     Some(Found { least: 0.0, aspects, rows, evidence })
 }
 
@@ -50,14 +52,18 @@ pub(super) fn outside_role<'a>(view: &View<'a>) -> Option<Found<'a>> {
         habit: view.share(Mark::Outside, 0.02).min(0.5) * 2.0,
         ..view.aspects()
     };
-    let evidence = format!(
-        "the user did type {} on {:.0} % and worked in {} on {:.0} % of their days; {} such rows within 3 days, {bits:.0} bits against chance",
-        view.observation.transaction_type,
-        signals.type_share * 100.0,
-        view.observation.department,
-        signals.department_share * 100.0,
-        rows.len() + 1
-    );
+    let v = *view;
+    let size = rows.len();
+    let evidence = said(move || {
+        format!(
+            "the user did type {} on {:.0} % and worked in {} on {:.0} % of their days; {} such rows within 3 days, {bits:.0} bits against chance",
+            v.observation.transaction_type,
+            signals.type_share * 100.0,
+            v.observation.department,
+            signals.department_share * 100.0,
+            size + 1
+        )
+    });
     Some(Found { least: 0.0, aspects, rows, evidence })
 }
 
@@ -83,6 +89,6 @@ pub(super) fn intrusion<'a>(view: &View<'a>) -> Option<Found<'a>> {
         least: 0.0,
         aspects,
         rows,
-        evidence: format!("{unusual} independent things are unusual at once, {sum:.0} bits in all: place, hour, party, amount or kind of work"),
+        evidence: said(move || format!("{unusual} independent things are unusual at once, {sum:.0} bits in all: place, hour, party, amount or kind of work")),
     })
 }

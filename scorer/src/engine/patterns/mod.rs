@@ -31,6 +31,8 @@ use super::{Observation, Proposed};
 
 /// Below this strength a pattern gives no points.
 const LEAST: f64 = 0.02;
+/// From this strength on it is told what the combination rests on.
+const TOLD: f64 = 0.25;
 /// From this strength on the combination takes the name of the pattern that is seen best.
 const NAMED: f64 = 0.45;
 
@@ -97,10 +99,16 @@ struct Found<'a> {
     least: f64,
     aspects: Aspects,
     rows: Vec<&'a Row>,
-    evidence: String,
+    /// The arithmetic: written only where it is told.
+    evidence: Box<dyn Fn() -> String + 'a>,
+}
+
+fn said<'a>(evidence: impl Fn() -> String + 'a) -> Box<dyn Fn() -> String + 'a> {
+    Box::new(evidence)
 }
 
 /// What a detector looks at.
+#[derive(Clone, Copy)]
 struct View<'a> {
     observation: &'a Observation<'a>,
     signals: &'a Signals,
@@ -266,20 +274,24 @@ pub(super) fn by_user(observation: &Observation<'_>, signals: &Signals, user: &U
     let together = rules.enabled.then(|| {
         let aspects = std::array::from_fn(|i| found[i].as_ref().map(|found| found.aspects));
         let measures = combination::measures(observation, signals, &view.aspects(), &aspects);
-        // Six units of log-odds lie between what is ordinary and what is confirmed.
-        (measures, (1.0 + (combination::log_odds(&measures) - rules.confirms_at) / 6.0) * trust)
+        (measures, combination::strength(combination::log_odds(&measures) - rules.confirms_at) * trust)
     });
+    let mut seen: Vec<(f64, f64, &'static str, Found<'_>)> = Vec::new();
     for ((found, rule), (pattern, _)) in found.into_iter().zip(ruleset.patterns.in_order()).zip(combination::PATTERNS) {
         let Some(found) = found else { continue };
-        let own = rule.strength(&found.aspects) * trust;
+        let own = (rule.strength(&found.aspects) * trust).max(found.least * trust);
         let strength = together.as_ref().map_or(own, |(_, together)| own.min(together + rules.leeway)).max(found.least * trust);
-        if strength >= LEAST {
-            let members = found.rows.iter().map(|row| (row.at, row.id.text())).collect();
-            let alerted = found.rows.iter().filter(|row| row.score >= ruleset.levels.alert_from).count();
-            sights.push(Sight { pattern, strength, aspects: found.aspects, dimensions: dimensions(pattern), evidence: found.evidence, members, alerted });
+        // What the combination names itself by must be seen on its own.
+        if strength >= NAMED {
+            seen.push((strength, own, pattern, found));
         }
     }
-    sights.sort_by(|a, b| b.strength.total_cmp(&a.strength).then_with(|| a.pattern.cmp(b.pattern)));
+    seen.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| b.1.total_cmp(&a.1)).then_with(|| a.2.cmp(b.2)));
+    for (strength, _, pattern, found) in seen {
+        let members = found.rows.iter().map(|row| (row.at, row.id.text())).collect();
+        let alerted = found.rows.iter().filter(|row| row.score >= ruleset.levels.alert_from).count();
+        sights.push(Sight { pattern, strength, aspects: found.aspects, dimensions: dimensions(pattern), evidence: (found.evidence)(), members, alerted });
+    }
     let strength = together.as_ref().map(|(_, strength)| *strength);
     if let Some((measures, strength)) = together.filter(|(_, strength)| *strength >= LEAST) {
         combined(&mut sights, &measures, strength);
@@ -290,23 +302,26 @@ pub(super) fn by_user(observation: &Observation<'_>, signals: &Signals, user: &U
 /// The combination lends its strength to the pattern that is seen best, or stands for itself where none is.
 fn combined(sights: &mut Vec<Sight>, measures: &Measures, strength: f64) {
     let said = || {
+        if strength < TOLD {
+            return "together the measurements say a little more than one by one".to_owned();
+        }
         let parts = combination::contributions(measures).into_iter().filter(|(_, given)| *given > 0.15).take(4);
         let parts: Vec<String> = parts.map(|(index, given)| format!("{} {given:+.1}", combination::name(index).0)).collect();
         format!("together, in log-odds: {}", parts.join(", "))
     };
     match sights.first_mut() {
         Some(first) if first.strength >= strength => {}
-        Some(first) if first.strength >= NAMED => {
+        Some(first) => {
             first.strength = strength;
             first.evidence = format!("{}; {}", first.evidence, said());
         }
-        _ => {
+        None => {
             let dimensions: &[Dimension] = if measures.get(6..8).is_some_and(|hour| hour.iter().any(|h| *h > 0.5)) {
                 &[Dimension::Amount, Dimension::Behavior, Dimension::Frequency, Dimension::Time]
             } else {
                 &[Dimension::Amount, Dimension::Behavior, Dimension::Frequency]
             };
-            sights.insert(0, Sight { pattern: "combination", strength, aspects: Aspects::default(), dimensions, evidence: said(), members: Vec::new(), alerted: 0 });
+            sights.push(Sight { pattern: "combination", strength, aspects: Aspects::default(), dimensions, evidence: said(), members: Vec::new(), alerted: 0 });
         }
     }
 }

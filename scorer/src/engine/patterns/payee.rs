@@ -4,7 +4,7 @@ use super::super::parties::Parties;
 use super::super::recent::{Mark, Row};
 use super::super::signals::YOUNG;
 use super::super::user::hours_of;
-use super::{Aspects, Found, PatternRule, View, float, tail_bits};
+use super::{Aspects, Found, PatternRule, View, float, said, tail_bits};
 
 /// The stronger of what is seen at the counterparty and at the account.
 pub(super) fn payee_run<'a>(view: &View<'a>, rule: &PatternRule) -> Option<Found<'a>> {
@@ -49,8 +49,10 @@ fn at_party<'a>(view: &View<'a>, parties: &Parties, fingerprint: u32, of_party: 
         habit: libm::log2(1.0 + float(parties.young(now, YOUNG))) / 2.0,
         ..common
     };
-    let evidence = format!(
-        "{count:.0} rows within {days:.1} days with a party new to this user, where {expected:.1} are usual, for amounts {above:.1} scales above the usual; {bits:.0} bits against chance"
-    );
+    let evidence = said(move || {
+        format!(
+            "{count:.0} rows within {days:.1} days with a party new to this user, where {expected:.1} are usual, for amounts {above:.1} scales above the usual; {bits:.0} bits against chance"
+        )
+    });
     Some(Found { least: 0.0, aspects, rows, evidence })
 }

@@ -1,7 +1,7 @@
 //! Refund and write-off cycles: reversals that gather on one party, or that undo what the same user booked.
 
 use super::super::recent::Mark;
-use super::{Aspects, Found, View, float, tail_bits};
+use super::{Aspects, Found, View, float, said, tail_bits};
 
 const DAYS: f64 = 14.0;
 
@@ -29,9 +29,9 @@ pub(super) fn refund_cycle<'a>(view: &View<'a>) -> Option<Found<'a>> {
         habit: view.share(Mark::Reversal, 0.05),
         ..view.aspects()
     };
-    let evidence = format!(
-        "{count} rows of type {} within {DAYS:.0} days with one party that this user had {rows} rows with; {bits:.0} bits against chance",
-        view.observation.transaction_type
-    );
+    let v = *view;
+    let evidence = said(move || {
+        format!("{count} rows of type {} within {DAYS:.0} days with one party that this user had {rows} rows with; {bits:.0} bits against chance", v.observation.transaction_type)
+    });
     Some(Found { least: 0.0, aspects, rows: same, evidence })
 }

@@ -3,7 +3,7 @@
 use wh_schemas::TransactionType;
 
 use super::super::recent::Mark;
-use super::{Aspects, Found, View, float};
+use super::{Aspects, Found, View, float, said};
 
 const SPIKE_DAYS: f64 = 7.0;
 const ODD_HOURS: f64 = 10.0;
@@ -26,7 +26,9 @@ pub(super) fn spikes<'a>(view: &View<'a>) -> Option<Found<'a>> {
         habit: view.signals.price_z.map_or(0.0, |price| if price < 2.0 { 1.0 } else { 0.0 }),
         ..view.aspects()
     };
-    let evidence = format!("{} amounts within {SPIKE_DAYS:.0} days lie 2.5 scales or more above this user's usual, this one {z:.1}; {bits:.0} bits against chance", rows.len() + 1);
+    let size = rows.len();
+    let evidence =
+        said(move || format!("{} amounts within {SPIKE_DAYS:.0} days lie 2.5 scales or more above this user's usual, this one {z:.1}; {bits:.0} bits against chance", size + 1));
     // Amounts of another order than all before, more than once: there is no honest one among them to be mistaken for.
     let far = |z: f64| z >= EXTREME && view.signals.deviation.count >= 20;
     let least = if far(z) && rows.iter().any(|row| far(f64::from(row.tenths) / 10.0)) { 1.0 } else { 0.0 };
@@ -55,11 +57,14 @@ pub(super) fn off_hours<'a>(view: &View<'a>) -> Option<Found<'a>> {
         habit: view.share(Mark::OddHour, 0.02).min(0.5) * 2.0,
         ..view.aspects()
     };
-    let evidence = format!(
-        "{} events within {ODD_HOURS:.0} hours at a time of the week that has {:.0} % of an average hour's events of this user; {fresh} of them unusual besides",
-        rows.len() + 1,
-        signals.likelihood * 100.0
-    );
+    let size = rows.len();
+    let evidence = said(move || {
+        format!(
+            "{} events within {ODD_HOURS:.0} hours at a time of the week that has {:.0} % of an average hour's events of this user; {fresh} of them unusual besides",
+            size + 1,
+            signals.likelihood * 100.0
+        )
+    });
     Some(Found { least: 0.0, aspects, rows, evidence })
 }
 
@@ -92,12 +97,13 @@ pub(super) fn burst<'a>(view: &View<'a>) -> Option<Found<'a>> {
         habit: libm::log2(most.max(1.0)) / 3.0,
         ..view.aspects()
     };
-    let evidence = format!(
-        "{count:.0} events within 10 minutes, where this user had at most {most:.0} of type {}; {:.0} % of the last went to one party",
-        view.observation.transaction_type,
-        party * 100.0
-    );
-    // Four times the largest run there ever was, to one party: no batch does that.
-    let least = if count >= 4.0 * base && party >= 0.8 { 1.0 } else { 0.0 };
-    Some(Found { least, aspects, rows, evidence })
+    let v = *view;
+    let evidence = said(move || {
+        format!(
+            "{count:.0} events within 10 minutes, where this user had at most {most:.0} of type {}; {:.0} % of the last went to one party",
+            v.observation.transaction_type,
+            party * 100.0
+        )
+    });
+    Some(Found { least: 0.0, aspects, rows, evidence })
 }

@@ -1,7 +1,7 @@
 //! Structuring: amounts kept just below a reporting or approval limit, one after another.
 
 use super::super::recent::Mark;
-use super::{Aspects, Found, View, float};
+use super::{Aspects, Found, View, float, said};
 
 const DAYS: f64 = 5.0;
 
@@ -23,11 +23,15 @@ pub(super) fn structuring<'a>(view: &View<'a>) -> Option<Found<'a>> {
         habit: if known { 1.0 } else { 0.0 },
         ..view.aspects()
     };
-    let evidence = format!(
-        "{} amounts within {DAYS:.0} days lie just below a limit, this one {} below {limit:.2}, {:.0} % of them to the same party; {bits:.0} bits against chance",
-        rows.len() + 1,
-        view.observation.amount.grouped(),
-        100.0 * view.party_share(&rows)
-    );
+    let v = *view;
+    let size = rows.len();
+    let evidence = said(move || {
+        format!(
+            "{} amounts within {DAYS:.0} days lie just below a limit, this one {} below {limit:.2}, {:.0} % of them to the same party; {bits:.0} bits against chance",
+            size + 1,
+            v.observation.amount.grouped(),
+            100.0 * aspects.party
+        )
+    });
     Some(Found { least: 0.0, aspects, rows, evidence })
 }
