@@ -45,9 +45,9 @@ const EVENT: [(&str, Dimension); 33] = [
 ];
 
 /// What is taken of every pattern.
-const SEEN: [&str; 6] = ["seen", "surprise", "rows", "one party", "own measure", "habit"];
+const SEEN: [&str; 6] = ["seen at all", "surprise", "rows", "one party", "its own measure", "habit"];
 /// What is taken besides of rows that gather on a new party.
-const GATHERED: [&str; 12] = ["amount", "amounts", "largest", "newness", "hour", "outside", "place", "limit", "repeat", "rate", "price", "moved"];
+const GATHERED: [&str; 12] = ["amount", "dear on average", "above the largest", "newness", "odd hours", "not the user's work", "new places", "below limits", "repeats", "rate", "known price", "user at new work"];
 /// Patterns, in the order in which the detectors are asked.
 pub const PATTERNS: [(&str, Dimension); 12] = [
     ("amount_spikes", Dimension::Amount),
@@ -79,10 +79,10 @@ pub fn name(index: usize) -> (String, Dimension) {
     }
     let index = index - EVENT.len();
     if let Some((pattern, dimension)) = PATTERNS.get(index / SEEN.len()) {
-        return (format!("{}, {}", pattern.replace('_', " "), SEEN[index % SEEN.len()]), *dimension);
+        return (format!("{}: {}", pattern.replace('_', " "), SEEN[index % SEEN.len()]), *dimension);
     }
     let what = GATHERED.get(index - SEEN.len() * PATTERNS.len()).copied().unwrap_or("amount");
-    (format!("payee run, {what}"), Dimension::Behavior)
+    (format!("new party: {what}"), Dimension::Behavior)
 }
 
 /// Takes the measurements of one event; `found` are the aspects of each pattern that its detector sees anything of.

@@ -286,7 +286,9 @@ pub(super) fn by_user(observation: &Observation<'_>, signals: &Signals, user: &U
             seen.push((strength, own, pattern, found));
         }
     }
-    seen.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| b.1.total_cmp(&a.1)).then_with(|| a.2.cmp(b.2)));
+    // The one that is seen best gives its name; that something gathers says least of what it is.
+    let vague = |pattern: &str| pattern == "gathering";
+    seen.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| vague(a.2).cmp(&vague(b.2))).then_with(|| b.1.total_cmp(&a.1)).then_with(|| a.2.cmp(b.2)));
     for (strength, _, pattern, found) in seen {
         let members = found.rows.iter().map(|row| (row.at, row.id.text())).collect();
         let alerted = found.rows.iter().filter(|row| row.score >= ruleset.levels.alert_from).count();
