@@ -35,7 +35,7 @@ pub struct CombinationRules {
 
 impl Default for CombinationRules {
     fn default() -> Self {
-        CombinationRules { enabled: true, confirms_at: 0.0, leeway: 0.0, trees: ENSEMBLE.identity }
+        CombinationRules { enabled: true, confirms_at: -0.3, leeway: 0.0, trees: ENSEMBLE.identity }
     }
 }
 
