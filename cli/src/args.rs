@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::backtest::BacktestArgs;
 use crate::commands::benford::BenfordArgs;
+use crate::commands::control::{ApplyArgs, ReleaseArgs};
 use crate::commands::evaluate::EvaluateArgs;
 use crate::commands::explain::ExplainArgs;
 use crate::commands::fit_priors::FitPriorsArgs;
@@ -110,12 +111,15 @@ pub(crate) enum Command {
         after_help = "Example: wardhouse dead-letters list --class amount\n         wardhouse dead-letters show 0/17\n         wardhouse dead-letters retry 0/17"
     )]
     DeadLetters(DeadLetters),
-    /// Show the ruleset in force, check a ruleset file, or compare two.
+    /// Show the ruleset in force, check a ruleset file, compare two, or apply one to the scorer that runs.
     #[command(
         subcommand,
-        after_help = "Example: wardhouse rules show > rules.toml\n         wardhouse rules check rules.toml\n         wardhouse rules diff rules.toml candidate.toml"
+        after_help = "Example: wardhouse rules show > rules.toml\n         wardhouse rules check rules.toml\n         wardhouse rules diff rules.toml candidate.toml\n         wardhouse rules apply candidate.toml"
     )]
     Rules(RulesCommand),
+    /// Let the baseline learn from a transaction that was quarantined as an alert and turned out benign.
+    #[command(after_help = "Example: wardhouse release TXN-CX143JSJ --reason \"confirmed by the department\"")]
+    Release(ReleaseArgs),
     /// Check or show the settings in force.
     #[command(subcommand, after_help = "Example: wardhouse config check --config my.toml")]
     Config(ConfigCommand),
@@ -404,7 +408,15 @@ pub(crate) enum RulesCommand {
         /// The one that Wardhouse comes with.
         #[arg(long)]
         default: bool,
+        /// What the scorer scores by, partition by partition, as its checkpoints have it.
+        #[arg(long, conflicts_with_all = ["rules", "default"])]
+        running: bool,
     },
+    /// Let the scorer that runs go on under another ruleset, from a position on; waits until it is accepted or refused.
+    #[command(after_help = "Example: wardhouse rules apply rules.toml --reason \"fewer alerts at month-end\"")]
+    Apply(ApplyArgs),
+    /// Tell what was sent to the scorer (rulesets, priors, releases), and what became of it.
+    History,
     /// Say whether a file is a valid ruleset, every fault at once with its line.
     Check {
         /// The ruleset file.

@@ -104,6 +104,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
                 Command::Replay(args) => commands::replay::run(&settings, &args),
                 Command::DeadLetters(args) => commands::dead_letters::run(&settings, args),
                 Command::Rules(args) => commands::rules::run(&settings, &args),
+                Command::Release(args) => commands::control::release(&settings, &args),
                 Command::Config(args) => commands::config::run(&settings, args),
                 Command::Completions { .. } => Ok(()),
             }

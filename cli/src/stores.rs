@@ -7,6 +7,7 @@ use wh_eventlog::kafka::{KafkaLog, KafkaReader};
 use wh_eventlog::{Log, Reader};
 use wh_ops::status::{Patterns, ScorerPartition, Sink};
 use wh_schemas::{Reaction, layout, topics};
+use wh_scorer::partition::{PartitionRecord, Position};
 use wh_scorer::state::CheckpointStore;
 use wh_scorer::state::patterns::PatternCheckpoints;
 use wh_scorer::state::sqlite::SqliteCheckpoints;
@@ -137,6 +138,17 @@ pub(crate) async fn scorer(settings: &Settings) -> Result<Vec<ScorerPartition>, 
         BaselinesPlace::Redis(redis) => wh_scorer::state::redis::read_partitions(redis).await?,
     };
     Ok(partitions.into_iter().map(|(next_offset, record)| ScorerPartition { next_offset, counts: record.counts }).collect())
+}
+
+/// Each partition's last checkpoint but for users and ids.
+///
+/// # Errors
+/// What the store says.
+pub(crate) async fn checkpoints(settings: &Settings) -> Result<Vec<(u32, Position, PartitionRecord)>, Reaction> {
+    match &settings.places.baselines {
+        BaselinesPlace::Sqlite(path) => wh_scorer::state::sqlite::read_checkpoints(path),
+        BaselinesPlace::Redis(redis) => wh_scorer::state::redis::read_checkpoints(redis).await,
+    }
 }
 
 /// What the checkpoint of patterns by account says.

@@ -4,13 +4,14 @@
 -- ARGV[1] owner epoch, [2] owner, [3] next seq and [4] next offset of the last checkpoint that this owner was told of, '' for none,
 -- [5] next seq, [6] next offset, [7] state epoch, [8] record, [9] now (microseconds), [10] how many ids are remembered, [11] ids seen: 24 bytes each,
 -- their seq in the last eight, [12] prefix of users' keys, [13] prefix of staged users' keys, [14] name of the stage, '' for none,
--- [15] how many are staged, [16…] six values each user: transactions, amount_mean, home_department, last_event, alerts, state.
+-- [15] how many are staged, [16…] six values each user: transactions, amount_mean, home_department, last_event, alerts, state; then the ids of
+-- users that are forgotten.
 -- Answers {'kept'}, {'beyond', seq, offset}, {'behind', seq, offset}, {'torn'}, {'unstaged'} or a refusal.
 local no = refusal()
 if no then
   return no
 end
-local found = redis.call('HMGET', KEYS[1], 'next_seq', 'next_offset', 'ids', 'torn', 'stage')
+local found = redis.call('HMGET', KEYS[1], 'next_seq', 'next_offset', 'ids', 'torn', 'stage', 'record')
 if found[4] then
   return {'torn'}
 end
@@ -22,8 +23,8 @@ end
 if told and (seq < tonumber(ARGV[3]) or offset < tonumber(ARGV[4])) then
   return {'behind', found[1] or '0', found[2] or '0'}
 end
--- Ours, and kept before; only the answer was lost.
-if found[2] and offset == tonumber(ARGV[6]) and ARGV[4] ~= ARGV[6] then
+-- Ours, and kept before; only the answer was lost. The record may change where the position does not, as when a control record was accepted.
+if found[2] and offset == tonumber(ARGV[6]) and ARGV[4] ~= ARGV[6] and found[6] == ARGV[8] then
   return {'kept'}
 end
 if ARGV[14] ~= '' and (found[5] ~= ARGV[14] or redis.call('SCARD', KEYS[4]) ~= tonumber(ARGV[15])) then
@@ -48,6 +49,10 @@ for i = 5, #KEYS do
   if fields > 0 then
     redis.call('ZADD', KEYS[2], 0, string.sub(KEYS[i], #ARGV[12] + 1))
   end
+end
+for i = 16 + (#KEYS - 4) * 6, #ARGV do
+  redis.call('UNLINK', ARGV[12] .. ARGV[i])
+  redis.call('ZREM', KEYS[2], ARGV[i])
 end
 local ids, known = ARGV[11], 0
 -- Those of a checkpoint whose answer was lost come again.

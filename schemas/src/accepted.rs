@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::ids;
 use crate::json::{self, Node, RawObject, Text};
 use crate::money::Cents;
+use crate::scored::ScoreRecord;
 use crate::time::Micros;
 use crate::transaction::{SCHEMA_VERSION, Transaction, TransactionType};
 
@@ -63,6 +64,25 @@ impl<'a> AcceptedTransaction<'a> {
             counterparty_account,
             metadata,
             content_hash,
+        }
+    }
+
+    /// The accepted transaction behind a scored record, which has all of it.
+    #[must_use]
+    pub fn of(record: &ScoreRecord<'a>) -> AcceptedTransaction<'a> {
+        AcceptedTransaction {
+            schema_version: SCHEMA_VERSION,
+            transaction_id: record.transaction_id.clone(),
+            timestamp: record.timestamp,
+            user_id: record.user_id.clone(),
+            account_id: record.account_id.clone(),
+            department: record.department.clone(),
+            transaction_type: record.transaction_type,
+            amount: record.amount,
+            description: record.description.clone(),
+            counterparty_account: record.counterparty_account.clone(),
+            metadata: record.metadata.clone(),
+            content_hash: record.content_hash.clone(),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! `engine` names no clock, no randomness and no runtime.
 
 pub mod account_activity;
+pub mod control;
 pub mod dedup;
 pub mod engine;
 pub mod offline;
@@ -13,5 +14,7 @@ pub mod pattern_alert;
 pub mod pattern_stage;
 pub mod patterns;
 pub mod rules;
+#[cfg(test)]
+mod schedules;
 pub mod stage;
 pub mod state;

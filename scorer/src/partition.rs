@@ -10,6 +10,7 @@ use wh_schemas::position::{ORIGIN_HEADER, ORIGIN_TIME_HEADER, Origin, Seq, SeqPo
 use wh_schemas::{AcceptedTransaction, ids, topics};
 
 use crate::account_activity;
+use crate::control::{self, At, Change, ControlState, InForce};
 use crate::dedup::{Ids, Seen, Verdict, fingerprints};
 use crate::engine::stream_time::StreamTime;
 use crate::engine::{Engine, Observation, Ruleset, UserState};
@@ -44,6 +45,20 @@ pub struct PartitionRecord {
     /// Identity of the log that the positions are of.
     #[serde(default)]
     pub log: String,
+    /// Control records: what is in force, what is to come, what became of them.
+    #[serde(default)]
+    pub control: ControlState,
+}
+
+/// What changed in a partition since it was last asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Users whose state changed, by name; one that was forgotten again is among `forgotten` instead.
+    pub users: Vec<String>,
+    /// Users that the engine no longer remembers, by name.
+    pub forgotten: Vec<String>,
+    /// Ids seen.
+    pub ids: Vec<Seen>,
 }
 
 /// Where a partition's scorer stands.
@@ -119,15 +134,67 @@ impl PartitionScorer {
         PartitionRecord { stream_time: self.engine.stream_time().clone(), ruleset: self.ruleset_hash.clone(), ..self.record.clone() }
     }
 
-    /// Users touched and ids seen since this was last called.
-    pub fn take_changes(&mut self) -> (Vec<String>, Vec<Seen>) {
-        let mut users: Vec<String> = self.touched.drain().collect();
+    /// Users touched and forgotten and ids seen since this was last called.
+    pub fn take_changes(&mut self) -> Changes {
+        let engine = &mut self.engine;
+        let mut forgotten = engine.take_forgotten();
+        // One that came back is a new user under the old name.
+        forgotten.retain(|user| engine.user(user).is_none());
+        forgotten.sort_unstable();
+        forgotten.dedup();
+        let mut users: Vec<String> = self.touched.drain().filter(|user| engine.user(user).is_some()).collect();
         users.sort_unstable();
-        (users, std::mem::take(&mut self.new_ids))
+        Changes { users, forgotten, ids: std::mem::take(&mut self.new_ids) }
+    }
+
+    /// What it knows of control records.
+    #[must_use]
+    pub fn control(&self) -> &ControlState {
+        &self.record.control
+    }
+
+    /// Decides on a record of `scorer-control`, once everything emitted is scored here: whether it was for this partition.
+    pub fn decide(&mut self, stored: &Stored, partitions: u32) -> bool {
+        let engine = &self.engine;
+        let at = At { partition: self.partition, partitions, next_seq: self.position.next_seq };
+        control::decide(&mut self.record.control, at, stored, &|user: &str| engine.user(user).is_some())
+    }
+
+    /// Says that `system-events` holds every decision.
+    pub fn told(&mut self) {
+        self.record.control.told();
+    }
+
+    /// Lets take effect what counts from the next `seq` on.
+    fn apply_due(&mut self) {
+        if self.record.control.first_pending().is_none_or(|seq| seq > self.position.next_seq) {
+            return;
+        }
+        for pending in self.record.control.take_due(self.position.next_seq) {
+            // What was accepted was read then, and again by whoever began from a checkpoint: it can be read.
+            let ruleset = match pending.change {
+                Change::Ruleset { toml } => control::ruleset_of(&toml).ok(),
+                Change::Priors { toml } => control::priors_of(&toml).ok().map(|priors| Ruleset { priors, ..self.engine.ruleset().clone() }),
+                Change::Release { transaction } => {
+                    if let Ok(transaction) = serde_json::from_str::<AcceptedTransaction<'_>>(&transaction) {
+                        let observation = Observation::of(&transaction, self.engine.ruleset());
+                        self.engine.release(&observation);
+                        self.touched.insert(transaction.user_id.as_str().to_owned());
+                    }
+                    None
+                }
+            };
+            let Some(ruleset) = ruleset else { continue };
+            self.ruleset_hash = ruleset.content_hash();
+            let in_force = InForce { hash: self.ruleset_hash.clone(), toml: control::text_of(&ruleset), from_seq: pending.from_seq, control_id: pending.control_id };
+            self.record.control.in_force = Some(in_force);
+            self.engine.set_ruleset(ruleset);
+        }
     }
 
     /// Processes one accepted record.
     pub fn process(&mut self, stored: &Stored, out: &mut Emitted) {
+        self.apply_due();
         self.position.next_offset = stored.offset + 1;
         if out.scores.is_empty() {
             out.first_seq = self.position.next_seq;

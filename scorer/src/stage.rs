@@ -1,7 +1,11 @@
 //! The scorer's cycle: read → score → produce → all acknowledged → checkpoint.
 //!
 //! What must stay true: a checkpoint is written only after the log holds every record that it covers; after a crash the
-//! same inputs give the same bytes under the same `seq`, and what already stands in the output is not written again.
+//! same inputs give the same bytes under the same `seq`, and what already stands in the output is not written again; nothing is scored
+//! under a control record that a checkpoint and a snapshot do not hold.
+
+mod control_records;
+mod snapshots;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -13,20 +17,18 @@ use tokio_util::sync::CancellationToken;
 use wh_eventlog::gauges::Gauges;
 use wh_eventlog::retry::{Backoff, tolerated, until_settled};
 use wh_eventlog::{Bytes, Commit, Consumer, Event, Fetched, Log, Record, dead_letters};
-use wh_schemas::topics::{ACCEPTED_TRANSACTIONS, ACCOUNT_ACTIVITY, DEAD_LETTERS, RISK_ALERTS, RISK_SCORES, SCORER_STATE};
+use wh_schemas::topics::{ACCEPTED_TRANSACTIONS, ACCOUNT_ACTIVITY, DEAD_LETTERS, RISK_ALERTS, RISK_SCORES, SCORER_CONTROL};
 use wh_schemas::{Reaction, position::Seq};
 
 use crate::account_activity;
+use crate::control::{self, ControlState};
 use crate::dedup::{self, Ids, Seen};
-use crate::engine::{Ruleset, UserState};
-use crate::partition::{Emitted, PartitionRecord, PartitionScorer, Position};
+use crate::engine::Ruleset;
+use crate::partition::{Changes, Emitted, PartitionRecord, PartitionScorer, Position};
 use crate::state::{Checkpoint, CheckpointStore, Committed, Delta, rebuild};
 
 /// Name of the scorer's consumer group, role and stage.
 pub const GROUP: &str = "scorer";
-
-/// Users' states that one record batch of a snapshot holds: some 4 MiB.
-const SNAPSHOT_PIECE: usize = 1_000;
 
 /// How long a partition whose checkpoint was lost is left alone before it is taken over anew.
 const LOST_WAIT: Duration = Duration::from_secs(2);
@@ -34,7 +36,7 @@ const LOST_WAIT: Duration = Duration::from_secs(2);
 /// How the stage runs.
 #[derive(Clone, Debug)]
 pub struct StageSettings {
-    /// The rules to score by.
+    /// The rules to score by, until a control record says otherwise.
     pub ruleset: Ruleset,
     /// How many transaction ids each partition remembers.
     pub dedup_horizon: usize,
@@ -83,8 +85,12 @@ struct Running {
     checkpointed: u64,
     checkpointed_at: Instant,
     unsaved_users: HashSet<String>,
+    unsaved_forgotten: HashSet<String>,
     unsaved_ids: Vec<Seen>,
     snapshot_users: HashSet<String>,
+    snapshot_forgotten: HashSet<String>,
+    /// Whether the next snapshot is of all users: the first of this owner.
+    snapshot_whole: bool,
     snapshot_at: Instant,
     snapshot_offset: u64,
     /// No checkpoint is tried before: the store was away.
@@ -92,6 +98,12 @@ struct Running {
     checkpoint_backoff: Backoff,
     /// Whether nothing more is read until a checkpoint is written.
     held: bool,
+    /// Whether something was decided that no checkpoint holds.
+    unkept: bool,
+    /// … or no snapshot.
+    snapshot_due: bool,
+    /// Nothing from this `seq` on is scored until both hold it.
+    barrier: Option<Seq>,
 }
 
 /// The stage.
@@ -105,6 +117,10 @@ pub struct Stage {
     unowned: BTreeSet<u32>,
     own_at: Instant,
     own_backoff: Backoff,
+    /// No look for control records before.
+    control_at: Instant,
+    /// Partitions of the input, hence of the scorer.
+    input_partitions: u32,
     dead_letter_partitions: u32,
 }
 
@@ -114,6 +130,7 @@ pub struct Stage {
 /// What ends a stage: a fatal reaction of the log or the baselines store.
 pub async fn run(log: Arc<dyn Log>, store: Box<dyn CheckpointStore>, settings: StageSettings, gauges: Arc<Gauges>, stop: CancellationToken) -> Result<(), Reaction> {
     let Some(mut consumer) = until_settled(&stop, &gauges, || log.subscribe(GROUP, &[ACCEPTED_TRANSACTIONS])).await? else { return Ok(()) };
+    let Some(input_partitions) = until_settled(&stop, &gauges, || log.partitions(ACCEPTED_TRANSACTIONS)).await? else { return Ok(()) };
     let Some(dead_letter_partitions) = until_settled(&stop, &gauges, || log.partitions(DEAD_LETTERS)).await? else { return Ok(()) };
     let mut stage = Stage {
         log,
@@ -124,6 +141,8 @@ pub async fn run(log: Arc<dyn Log>, store: Box<dyn CheckpointStore>, settings: S
         unowned: BTreeSet::new(),
         own_at: Instant::now(),
         own_backoff: Backoff::default(),
+        control_at: Instant::now(),
+        input_partitions,
         dead_letter_partitions,
     };
     while !stop.is_cancelled() {
@@ -156,7 +175,7 @@ pub async fn run(log: Arc<dyn Log>, store: Box<dyn CheckpointStore>, settings: S
             }
             Event::Records(fetched) => {
                 let partition = fetched.partition;
-                if !stage.advance(fetched, &stop).await? {
+                if !stage.advance(&mut *consumer, fetched, &stop).await? {
                     // Its output was not acknowledged: what it has learnt since must not be checkpointed.
                     stage.partitions.remove(&partition);
                     break;
@@ -168,7 +187,8 @@ pub async fn run(log: Arc<dyn Log>, store: Box<dyn CheckpointStore>, settings: S
         for partition in stage.partitions.keys().copied().collect::<Vec<_>>() {
             stage.checkpoint_if_due(&mut *consumer, partition, &stop).await?;
         }
-        stage.own(&mut *consumer).await?;
+        stage.look_for_control(&mut *consumer, &stop).await?;
+        stage.own(&mut *consumer, &stop).await?;
     }
     // One partition that cannot be checkpointed keeps no other from it.
     let mut outcome = Ok(());
@@ -182,11 +202,11 @@ impl Stage {
     /// How long nothing needs to be done but what the log brings.
     fn wait(&self) -> Duration {
         let own = if self.unowned.is_empty() { Duration::MAX } else { self.own_at.saturating_duration_since(Instant::now()) };
-        own.min(self.settings.checkpoint_every)
+        own.min(self.settings.checkpoint_every).min(control_records::EVERY)
     }
 
     /// Takes over the partitions that are assigned and not owned yet, as soon as the baselines store and the log allow.
-    async fn own(&mut self, consumer: &mut dyn Consumer) -> Result<(), Reaction> {
+    async fn own(&mut self, consumer: &mut dyn Consumer, stop: &CancellationToken) -> Result<(), Reaction> {
         if self.unowned.is_empty() || self.own_at > Instant::now() {
             return Ok(());
         }
@@ -197,6 +217,10 @@ impl Stage {
                     self.unowned.remove(&partition);
                     self.own_backoff = Backoff::default();
                     consumer.set_paused(ACCEPTED_TRANSACTIONS, partition, false);
+                    // What it begins under is kept before anything new is scored.
+                    if self.partitions.get(&partition).is_some_and(|running| running.unkept) {
+                        self.checkpoint(consumer, partition, stop).await?;
+                    }
                 }
                 Err(Reaction::Transient { message, retry_after }) => {
                     Gauges::add(&self.gauges.retries, 1);
@@ -245,7 +269,16 @@ impl Stage {
                 "partition {partition}: the baselines store was made from another log: restore the log that belongs to it, or begin with an empty data folder (--data DIR)"
             )));
         }
-        let record = PartitionRecord { log: identity, ..record };
+        let mut record = PartitionRecord { log: identity, ..record };
+        // What stands in the output is scored again under what the checkpoint says, whatever the settings say.
+        let fresh = emitted.map_or(position.next_seq, |last| position.next_seq.max(last + 1));
+        let begun =
+            control::begin(&mut record.control, &self.settings.ruleset, position.next_seq, fresh).map_err(|why| Reaction::fatal(format!("partition {partition}: {why}")))?;
+        if let Some(warning) = &begun.warning {
+            tracing::warn!(stage = GROUP, partition, "{warning}");
+        }
+        // Decisions that were not told yet may be in no snapshot either.
+        let unkept = begun.changed || record.control.decided.iter().any(|decided| !decided.told);
         tracing::info!(stage = GROUP, partition, next_seq = position.next_seq, users = users.len(), ids = ids.len(), owner_epoch, "partition taken over");
         let mut seen = Ids::new(self.settings.dedup_horizon);
         ids.iter().for_each(|s| seen.remember(*s));
@@ -260,7 +293,7 @@ impl Stage {
         let checkpointed = if lost { 0 } else { position.next_offset };
         // Where the last snapshot stood is not known: one is due at the first occasion, if the partition has seen anything.
         let snapshotted = 0;
-        let scorer = PartitionScorer::new(partition, self.settings.ruleset.clone(), position, record, users, seen, &self.settings.build);
+        let scorer = PartitionScorer::new(partition, begun.ruleset, position, record, users, seen, &self.settings.build);
         let now = Instant::now();
         self.partitions.insert(
             partition,
@@ -272,32 +305,44 @@ impl Stage {
                 checkpointed,
                 checkpointed_at: now,
                 unsaved_users,
+                unsaved_forgotten: HashSet::new(),
                 unsaved_ids,
                 snapshot_users,
+                snapshot_forgotten: HashSet::new(),
+                snapshot_whole: true,
                 snapshot_at: now,
                 snapshot_offset: snapshotted,
                 checkpoint_at: now,
                 checkpoint_backoff: Backoff::default(),
                 held: false,
+                unkept,
+                snapshot_due: unkept,
+                barrier: unkept.then_some(fresh),
             },
         );
         Ok(())
     }
 
     /// Scores records and produces what they give; returns `false` when stopped before all was acknowledged.
-    async fn advance(&mut self, fetched: Fetched, stop: &CancellationToken) -> Result<bool, Reaction> {
+    async fn advance(&mut self, consumer: &mut dyn Consumer, fetched: Fetched, stop: &CancellationToken) -> Result<bool, Reaction> {
         let partition = fetched.partition;
         let Some(running) = self.partitions.get_mut(&partition) else { return Ok(true) };
         let Some(mut scorer) = running.scorer.take() else { return Err(Reaction::fatal(format!("partition {partition} of the scorer lost its state"))) };
-        let (records, alerts_before) = (fetched.records.len() as u64, scorer.counts().alerts);
+        let (alerts_before, barrier) = (scorer.counts().alerts, running.barrier.unwrap_or(Seq::MAX));
+        let end = fetched.records.last().map_or(0, |last| last.offset + 1);
         let scoring = tokio::task::spawn_blocking(move || {
             let mut emitted = Emitted { scores: Vec::with_capacity(fetched.records.len()), ..Emitted::default() };
+            let mut records = 0_u64;
             for record in &fetched.records {
+                if scorer.position().next_seq >= barrier {
+                    break;
+                }
                 scorer.process(record, &mut emitted);
+                records += 1;
             }
-            (scorer, emitted)
+            (scorer, emitted, records)
         });
-        let (scorer, mut emitted) = scoring.await.map_err(|e| Reaction::fatal(format!("scoring partition {partition} failed: {e}")))?;
+        let (scorer, mut emitted, records) = scoring.await.map_err(|e| Reaction::fatal(format!("scoring partition {partition} failed: {e}")))?;
         if let Some(last) = running.emitted {
             let standing = usize::try_from((last + 1).saturating_sub(emitted.first_seq)).unwrap_or(usize::MAX).min(emitted.scores.len());
             emitted.scores.drain(..standing);
@@ -329,7 +374,14 @@ impl Stage {
         }
         Gauges::add(&self.gauges.records, records);
         if let Some(scorer) = &running.scorer {
-            self.gauges.reached(ACCEPTED_TRANSACTIONS, partition, scorer.position().next_offset);
+            let next_offset = scorer.position().next_offset;
+            self.gauges.reached(ACCEPTED_TRANSACTIONS, partition, next_offset);
+            if next_offset < end {
+                // The rest comes again once what it is scored under is kept.
+                running.held = true;
+                consumer.set_paused(ACCEPTED_TRANSACTIONS, partition, true);
+                consumer.seek(ACCEPTED_TRANSACTIONS, partition, next_offset);
+            }
         }
         Ok(true)
     }
@@ -342,7 +394,7 @@ impl Stage {
         }
         let behind = scorer.position().next_offset - running.checkpointed;
         let waited = running.checkpointed_at.elapsed();
-        if behind >= self.settings.checkpoint_records || (behind > 0 && waited >= self.settings.checkpoint_every) {
+        if running.unkept || behind >= self.settings.checkpoint_records || (behind > 0 && waited >= self.settings.checkpoint_every) {
             self.checkpoint(consumer, partition, stop).await?;
         }
         Ok(())
@@ -353,15 +405,18 @@ impl Stage {
         let Some(running) = self.partitions.get_mut(&partition) else { return Ok(()) };
         let Some(scorer) = &mut running.scorer else { return Ok(()) };
         let position = scorer.position().clone();
-        let (users, ids) = scorer.take_changes();
+        let Changes { users, forgotten, ids } = scorer.take_changes();
         running.snapshot_users.extend(users.iter().cloned());
         running.unsaved_users.extend(users);
+        running.snapshot_forgotten.extend(forgotten.iter().cloned());
+        running.unsaved_forgotten.extend(forgotten);
         running.unsaved_ids.extend(ids);
         // However long the store is away: what is beyond the horizon would not be kept.
         let beyond = running.unsaved_ids.len().saturating_sub(self.settings.dedup_horizon);
         running.unsaved_ids.drain(..beyond);
-        if position.next_offset == running.checkpointed {
-            return self.snapshot_if_due(partition, stop).await;
+        if position.next_offset == running.checkpointed && !running.unkept {
+            self.snapshot_if_due(partition, stop).await?;
+            return self.settle_control(consumer, partition, stop).await;
         }
         let mut names: Vec<&String> = running.unsaved_users.iter().collect();
         names.sort_unstable();
@@ -370,7 +425,8 @@ impl Stage {
             owner_epoch: running.owner_epoch,
             position: position.clone(),
             record: scorer.record(),
-            users: states(scorer, names),
+            users: snapshots::states(scorer, names),
+            forgotten: snapshots::gone(scorer, &running.unsaved_forgotten),
             ids: running.unsaved_ids.clone(),
             horizon: self.settings.dedup_horizon,
         };
@@ -386,11 +442,13 @@ impl Stage {
             }
             Ok(Committed::Kept) => {
                 running.unsaved_users.clear();
+                running.unsaved_forgotten.clear();
                 running.unsaved_ids.clear();
+                running.unkept = false;
                 running.checkpointed = position.next_offset;
                 running.checkpointed_at = Instant::now();
                 running.checkpoint_backoff = Backoff::default();
-                if std::mem::take(&mut running.held) {
+                if running.barrier.is_none() && std::mem::take(&mut running.held) {
                     consumer.set_paused(ACCEPTED_TRANSACTIONS, partition, false);
                 }
             }
@@ -416,34 +474,8 @@ impl Stage {
         let committed = consumer.commit(vec![Commit { topic: ACCEPTED_TRANSACTIONS.into(), partition, next_offset: position.next_offset, metadata: String::new() }]).await;
         // The checkpoint is what counts; the log's note may be late.
         tolerated(committed, &self.gauges).await?;
-        self.snapshot_if_due(partition, stop).await
-    }
-
-    /// Writes what changed since the last snapshot into the log, now and then and at a stop, so that the baselines store may be lost.
-    async fn snapshot_if_due(&mut self, partition: u32, stop: &CancellationToken) -> Result<(), Reaction> {
-        let Some(running) = self.partitions.get_mut(&partition) else { return Ok(()) };
-        let Some(scorer) = &running.scorer else { return Ok(()) };
-        let position = scorer.position().clone();
-        let due = position.next_offset - running.snapshot_offset >= self.settings.snapshot_records
-            || (running.snapshot_at.elapsed() >= self.settings.snapshot_every && position.next_offset > running.snapshot_offset)
-            || (stop.is_cancelled() && position.next_offset > running.snapshot_offset);
-        // Only what a checkpoint covers: a snapshot must not be ahead of what is durable elsewhere.
-        if due && position.next_offset == running.checkpointed {
-            let mut names: Vec<&String> = running.snapshot_users.iter().collect();
-            names.sort_unstable();
-            let records = rebuild::records(&position, &scorer.record(), &states(scorer, names))?;
-            // In pieces that one record batch holds, the partition's own record last: it makes the snapshot count.
-            for piece in records.chunks(SNAPSHOT_PIECE) {
-                let (log, gauges) = (&self.log, &*self.gauges);
-                if until_settled(stop, gauges, || log.produce(SCORER_STATE, partition, piece.to_vec())).await?.is_none() {
-                    return Ok(());
-                }
-            }
-            running.snapshot_users.clear();
-            running.snapshot_at = Instant::now();
-            running.snapshot_offset = position.next_offset;
-        }
-        Ok(())
+        self.snapshot_if_due(partition, stop).await?;
+        self.settle_control(consumer, partition, stop).await
     }
 }
 
@@ -456,11 +488,9 @@ async fn cold(log: &dyn Log, partition: u32, standing: Option<rebuild::Standing>
     tracing::warn!(stage = GROUP, partition, next_seq, state_epoch, "cold start: nothing is known of any user");
     let ids = rebuild::ids_before(log, partition, next_seq, 0, horizon).await?;
     let position = Position { next_seq, next_offset: start, state_epoch };
-    Ok(Checkpoint { position, record: PartitionRecord::default(), users: Vec::new(), ids })
-}
-
-fn states(scorer: &PartitionScorer, names: Vec<&String>) -> Vec<(String, UserState)> {
-    names.into_iter().filter_map(|name| scorer.engine().user(name).map(|state| (name.clone(), state.clone()))).collect()
+    // What the control records so far have done is forgotten with the rest: the settings' ruleset counts until the next one.
+    let control = ControlState { next_offset: log.bounds(SCORER_CONTROL, 0).await?.end, ..ControlState::default() };
+    Ok(Checkpoint { position, record: PartitionRecord { control, ..PartitionRecord::default() }, users: Vec::new(), ids })
 }
 
 /// Produces records, trying again while the log asks for patience; `false` when stopped before.

@@ -1,19 +1,26 @@
 //! `wardhouse backtest`: what another ruleset would change.
 
+use std::fs::File;
+use std::io::{LineWriter, Write};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use indicatif::ProgressBar;
+use tokio_util::sync::CancellationToken;
 use wh_schemas::Micros;
-use wh_scorer::offline::backtest::{self, BacktestSettings};
-use wh_scorer::offline::history::History;
+use wh_scorer::offline::backtest::{self, BacktestSettings, Change, Told};
+use wh_scorer::offline::history::{History, Live};
 use wh_scorer::offline::labels::Labels;
 use wh_scorer::offline::source::Lines;
 
-use crate::commands::{input, runtime};
+use crate::commands::{asked_to_stop, control, input, runtime};
 use crate::failure::Failure;
 use crate::ruleset;
 use crate::settings::Settings;
 use crate::stores;
+
+/// Rows after which the line of a shadow is shown anew.
+const SHOWN_EVERY: u64 = 64;
 
 /// `backtest`
 #[derive(Debug, Args)]
@@ -42,6 +49,12 @@ pub(crate) struct BacktestArgs {
     /// One JSON object.
     #[arg(long)]
     json: bool,
+    /// Run the candidate beside the present ruleset on the live stream, until stopped: from what the log holds on, to learn, then on what comes.
+    #[arg(long, conflicts_with_all = ["input", "from", "to", "labels"])]
+    shadow: bool,
+    /// Where alerts that only one of the two raises are written, an object a line.
+    #[arg(long, short, value_name = "FILE", requires = "shadow")]
+    output: Option<PathBuf>,
     /// Threads; what is shown does not depend on it [default: one a core].
     #[arg(long)]
     threads: Option<usize>,
@@ -60,7 +73,8 @@ fn time(flag: &str, text: Option<&str>, settings: &Settings) -> Result<Option<Mi
 pub(crate) fn run(settings: &Settings, args: &BacktestArgs) -> Result<(), Failure> {
     let candidate = ruleset::read(&args.candidate).map_err(Failure::Settings)?;
     let backtest = BacktestSettings {
-        present: settings.ruleset.clone(),
+        // Beside a scorer that runs, what that scores by.
+        present: if args.shadow && args.rules.is_none() { control::in_force(settings)? } else { settings.ruleset.clone() },
         candidate,
         reading: settings.reading.clone(),
         partitions: settings.partitions,
@@ -75,6 +89,7 @@ pub(crate) fn run(settings: &Settings, args: &BacktestArgs) -> Result<(), Failur
         None => None,
     };
     let shown = match args.input.as_deref() {
+        None if args.shadow => shadow(settings, backtest, args.output.as_deref())?,
         Some(path) => from_file(path, &backtest, truth.as_ref())?,
         None => from_log(settings, &backtest, truth.as_ref())?,
     };
@@ -84,6 +99,43 @@ pub(crate) fn run(settings: &Settings, args: &BacktestArgs) -> Result<(), Failur
         anstream::print!("{}", backtest::text(&shown));
     }
     Ok(())
+}
+
+/// Scores what the log holds and what comes under both, beside the pipeline, until stopped. Nothing is written but the comparison.
+fn shadow(settings: &Settings, backtest: BacktestSettings, output: Option<&Path>) -> Result<backtest::Backtest, Failure> {
+    let mut lines = match output {
+        Some(path) => Some(LineWriter::new(File::create(path).map_err(|e| format!("cannot write {}: {e}", path.display()))?)),
+        None => None,
+    };
+    let runtime = runtime("shadow")?;
+    let log = runtime.block_on(stores::open_reader(settings))?;
+    let history = History::open(log, runtime.handle().clone(), None)?;
+    anstream::eprintln!("{}; then what comes, until Ctrl-C. A row is compared once no pattern by account can be completed by it any more", history.told());
+    let partitions = u32::try_from(history.reach().len()).unwrap_or(backtest.partitions);
+    let backtest = BacktestSettings { partitions, ..backtest };
+    let stop = CancellationToken::new();
+    let asked = stop.clone();
+    let waiting = runtime.spawn(async move {
+        asked_to_stop().await;
+        asked.cancel();
+    });
+    let bar = ProgressBar::new_spinner();
+    let shown = backtest::follow(&mut Live::new(history, stop), &backtest, None, &mut |told: Told<'_>| {
+        if let (Some(example), Some(lines)) = (told.differs, &mut lines) {
+            let change = if told.gained { "gained" } else { "lost" };
+            let line = serde_json::json!({ "alert": change, "present": backtest.present.content_hash(), "candidate": backtest.candidate.content_hash(), "row": example });
+            writeln!(lines, "{line}")?;
+        }
+        if told.rows.is_multiple_of(SHOWN_EVERY) || told.differs.is_some() {
+            let Change { present, candidate, gained, lost } = told.alerts;
+            bar.set_message(format!("{} rows, {} scores differ; alerts {present} → {candidate}: {gained} gained, {lost} lost", told.rows, told.scores_changed));
+            bar.tick();
+        }
+        Ok(())
+    });
+    waiting.abort();
+    bar.finish_and_clear();
+    Ok(shown?)
 }
 
 fn from_file(path: &Path, settings: &BacktestSettings, truth: Option<&Labels>) -> Result<backtest::Backtest, Failure> {

@@ -9,6 +9,7 @@ use wh_scorer::offline::priors;
 use wh_scorer::offline::source::{Lines, Source};
 use wh_scorer::rules;
 
+use crate::commands::control::{self, SendArgs};
 use crate::commands::{input, runtime};
 use crate::failure::Failure;
 use crate::settings::Settings;
@@ -23,6 +24,11 @@ pub(crate) struct FitPriorsArgs {
     /// Write the ruleset with these priors here instead of to stdout.
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Send the priors to the scorer that runs: it puts them into the ruleset in force, from a position on.
+    #[arg(long, conflicts_with = "output")]
+    apply: bool,
+    #[command(flatten)]
+    send: SendArgs,
     /// Put the priors into this ruleset file's rules, in place of those in force.
     #[arg(long, value_name = "FILE")]
     pub(crate) rules: Option<PathBuf>,
@@ -52,6 +58,9 @@ pub(crate) fn run(settings: &Settings, args: &FitPriorsArgs) -> Result<(), Failu
     }
     anstream::eprint!("{}", priors::text(&fitted));
     anstream::eprintln!("{} transactions, {} records that are none; a user counts as at most {} rows of a group", fitted.transactions, fitted.unread, priors::A_USER);
+    if args.apply {
+        return control::apply_priors(settings, &fitted.priors, &args.send);
+    }
     let ruleset = Ruleset { priors: fitted.priors, ..settings.ruleset.clone() };
     let text = rules::to_toml(&ruleset);
     match &args.output {

@@ -3,6 +3,7 @@
 pub(crate) mod backtest;
 pub(crate) mod benford;
 pub(crate) mod config;
+pub(crate) mod control;
 pub(crate) mod dead_letters;
 pub(crate) mod doctor;
 pub(crate) mod evaluate;

@@ -6,6 +6,7 @@ use wh_scorer::engine::Ruleset;
 use wh_scorer::rules;
 
 use crate::args::RulesCommand;
+use crate::commands::control;
 use crate::failure::Failure;
 use crate::ruleset;
 use crate::settings::Settings;
@@ -30,6 +31,9 @@ pub(crate) fn check(file: &Path) -> Result<(), Failure> {
 pub(crate) fn run(settings: &Settings, command: &RulesCommand) -> Result<(), Failure> {
     match command {
         RulesCommand::Check { file } => check(file),
+        RulesCommand::Apply(args) => control::apply(settings, args),
+        RulesCommand::History => control::history(settings),
+        RulesCommand::Show { running: true, .. } => control::running(settings),
         RulesCommand::Show { default: true, .. } => {
             anstream::print!("{}", rules::to_toml(&Ruleset::default()));
             Ok(())

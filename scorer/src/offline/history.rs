@@ -5,9 +5,11 @@
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
 use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
 use wh_eventlog::{Offset, Reader, Stored};
 use wh_schemas::position::{ORIGIN_HEADER, Origin};
 use wh_schemas::topics::ACCEPTED_TRANSACTIONS;
@@ -17,6 +19,8 @@ use super::source::{Input, Logged, Source};
 
 /// Bytes that one read asks for.
 const READ_BYTES: usize = 1 << 20;
+/// How often a log that had nothing new is looked at.
+const LOOK: Duration = Duration::from_millis(250);
 
 /// How far a partition of the log reaches back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -86,6 +90,18 @@ impl History {
         self.reach.iter().map(|reach| reach.end - reach.start).sum()
     }
 
+    /// Goes on to where the log ends now.
+    ///
+    /// # Errors
+    /// Where the log cannot be read.
+    pub fn extend(&mut self) -> Result<(), Reaction> {
+        for head in &mut self.heads {
+            let bounds = self.runtime.block_on(self.log.bounds(ACCEPTED_TRANSACTIONS, head.partition))?;
+            head.end = head.end.max(bounds.end);
+        }
+        Ok(())
+    }
+
     /// A sentence on how far it reaches back.
     #[must_use]
     pub fn told(&self) -> String {
@@ -112,6 +128,39 @@ fn fill(log: &dyn Reader, runtime: &Handle, head: &mut Head) -> Result<(), React
         head.waiting.extend(records.into_iter().filter(|record| record.offset < end));
     }
     Ok(())
+}
+
+/// The log's accepted transactions from their beginning, and whatever comes, until told to stop.
+pub struct Live {
+    history: History,
+    stop: CancellationToken,
+}
+
+impl Live {
+    /// Goes on behind a history.
+    #[must_use]
+    pub fn new(history: History, stop: CancellationToken) -> Live {
+        Live { history, stop }
+    }
+}
+
+impl Source for Live {
+    fn read(&mut self, most: usize) -> io::Result<Vec<Input>> {
+        while !self.stop.is_cancelled() {
+            let read = self.history.read(most)?;
+            if !read.is_empty() {
+                return Ok(read);
+            }
+            std::thread::sleep(LOOK);
+            match self.history.extend() {
+                Ok(()) => {}
+                // A log that is away for a while is asked again.
+                Err(Reaction::Transient { message, .. }) => tracing::warn!("{message}"),
+                Err(other) => return Err(io::Error::other(other.to_string())),
+            }
+        }
+        Ok(Vec::new())
+    }
 }
 
 impl Source for History {

@@ -38,6 +38,8 @@ pub struct Delta {
     pub record: PartitionRecord,
     /// States of the users touched.
     pub users: Vec<(String, UserState)>,
+    /// Users that are forgotten: what is kept of them goes. None of them is among `users`.
+    pub forgotten: Vec<String>,
     /// Ids seen.
     pub ids: Vec<Seen>,
     /// How many ids are remembered at most; older ones may go.
@@ -54,7 +56,7 @@ pub trait CheckpointStore: Send {
     /// Fatal where the store is damaged or of another version.
     async fn take_over(&mut self, partition: u32) -> Result<(u64, Option<Checkpoint>), Reaction>;
 
-    /// Writes a checkpoint: all of it or nothing. The same one may be written again.
+    /// Writes a checkpoint: all of it or nothing. The same one may be written again; one at the position of the last replaces its record.
     ///
     /// # Errors
     /// Fatal under an older epoch or behind the stored position; transient while the store is busy.

@@ -1,6 +1,7 @@
 //! Snapshots in `scorer-state`, so that losing the baselines store loses nothing.
 //!
-//! A snapshot is one record a user touched since the one before, then the partition's own record, which makes it count.
+//! A snapshot is one record a user touched since the one before, an empty one where the user was forgotten, then the partition's own record,
+//! which makes it count. An owner's first snapshot is whole: a record before it says so, and no user of an earlier one is taken along.
 //! Records behind the last partition record belong to no snapshot and are ignored. The ids seen are not in it: they
 //! stand in `risk-scores`.
 
@@ -21,6 +22,7 @@ use crate::partition::{PartitionRecord, Position};
 const TAIL: u64 = 10_000;
 const READ_BYTES: usize = 4 * 1024 * 1024;
 const PARTITION_KEY: &[u8] = b"partition";
+const WHOLE_KEY: &[u8] = b"whole";
 const USER_KEY: &[u8] = b"user:";
 
 #[derive(Serialize, Deserialize)]
@@ -29,16 +31,33 @@ struct Marker {
     record: PartitionRecord,
 }
 
-/// The records of a snapshot, to be produced in one piece.
+/// What a snapshot says of users.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Users {
+    /// States of those that changed.
+    pub states: Vec<(String, UserState)>,
+    /// Those that are forgotten.
+    pub forgotten: Vec<String>,
+    /// Whether the states are those of all users there are.
+    pub whole: bool,
+}
+
+/// The records of a snapshot, to be produced in this order.
 ///
 /// # Errors
 /// Never for states that the engine made.
-pub fn records(position: &Position, record: &PartitionRecord, users: &[(String, UserState)]) -> Result<Vec<Record>, Reaction> {
+pub fn records(position: &Position, record: &PartitionRecord, users: &Users) -> Result<Vec<Record>, Reaction> {
     let unwritable = |e: &dyn std::fmt::Display| Reaction::fatal(format!("a snapshot cannot be written: {e}"));
-    let mut records = Vec::with_capacity(users.len() + 1);
-    for (user, state) in users {
-        let key = Bytes::from([USER_KEY, user.as_bytes()].concat());
-        records.push(Record::new(key, state.to_bytes().map_err(|e| unwritable(&e))?));
+    let mut records = Vec::with_capacity(users.states.len() + users.forgotten.len() + 2);
+    if users.whole {
+        records.push(Record::new(WHOLE_KEY, "{}"));
+    }
+    let key = |user: &str| Bytes::from([USER_KEY, user.as_bytes()].concat());
+    for (user, state) in &users.states {
+        records.push(Record::new(key(user), state.to_bytes().map_err(|e| unwritable(&e))?));
+    }
+    for user in &users.forgotten {
+        records.push(Record::new(key(user), Bytes::new()));
     }
     let marker = Marker { position: position.clone(), record: record.clone() };
     records.push(Record::new(PARTITION_KEY, serde_json::to_vec(&marker).map_err(|e| unwritable(&e))?));
@@ -52,8 +71,8 @@ pub fn records(position: &Position, record: &PartitionRecord, users: &[(String, 
 pub async fn last_snapshot(log: &dyn Reader, partition: u32, horizon: usize) -> Result<Option<Checkpoint>, Reaction> {
     let bounds = log.bounds(SCORER_STATE, partition).await?;
     let damaged = |e: &dyn std::fmt::Display| Reaction::fatal(format!("{SCORER_STATE} partition {partition}: {e}"));
-    let (mut pending, mut users) = (HashMap::new(), HashMap::new());
-    let mut marker: Option<Marker> = None;
+    let (mut pending, mut users): (HashMap<String, Bytes>, HashMap<String, Bytes>) = (HashMap::new(), HashMap::new());
+    let (mut marker, mut whole): (Option<Marker>, bool) = (None, false);
     let mut next = bounds.start;
     while next < bounds.end {
         let batch = log.read(SCORER_STATE, partition, next, READ_BYTES).await?;
@@ -63,7 +82,21 @@ pub async fn last_snapshot(log: &dyn Reader, partition: u32, horizon: usize) -> 
             let key = record.key.as_deref().unwrap_or_default();
             if key == PARTITION_KEY {
                 marker = Some(serde_json::from_slice(&record.value).map_err(|e| damaged(&e))?);
-                users.extend(pending.drain());
+                if std::mem::take(&mut whole) {
+                    users.clear();
+                }
+                for (user, state) in pending.drain() {
+                    // An empty one says that the user is forgotten.
+                    if state.is_empty() {
+                        users.remove(&user)
+                    } else {
+                        users.insert(user, state)
+                    };
+                }
+            } else if key == WHOLE_KEY {
+                // What an earlier owner did not finish belongs to nothing.
+                pending.clear();
+                whole = true;
             } else if let Some(user) = key.strip_prefix(USER_KEY) {
                 pending.insert(String::from_utf8_lossy(user).into_owned(), record.value);
             }

@@ -154,6 +154,12 @@ impl CheckpointStore for SqliteCheckpoints {
                         .map_err(told)?;
                 }
             }
+            {
+                let mut remove = transaction.prepare_cached("DELETE FROM users WHERE partition = ?1 AND user_id = ?2").map_err(told)?;
+                for user in &delta.forgotten {
+                    remove.execute(params![partition, user]).map_err(told)?;
+                }
+            }
             if let Some(first) = delta.ids.first() {
                 transaction
                     .prepare_cached("INSERT INTO fingerprints (partition, first_seq, ids, data) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING")
@@ -178,15 +184,29 @@ impl CheckpointStore for SqliteCheckpoints {
 /// # Errors
 /// Where the store cannot be read.
 pub fn read_partitions(path: &Path) -> Result<Vec<(u64, PartitionRecord)>, Reaction> {
+    Ok(read_checkpoints(path)?.into_iter().map(|(_, position, record)| (position.next_offset, record)).collect())
+}
+
+/// Each partition's last checkpoint but for users and ids: number, position and record. Read without writing.
+///
+/// # Errors
+/// Where the store cannot be read.
+pub fn read_checkpoints(path: &Path) -> Result<Vec<(u32, Position, PartitionRecord)>, Reaction> {
     if !path.exists() {
         return Ok(Vec::new());
     }
     let connection = sqlite::open_reader(path, &BASELINES)?;
     let told = |e: rusqlite::Error| sqlite::reaction("baselines", path, &e);
-    let mut statement = connection.prepare("SELECT next_offset, record FROM checkpoints WHERE record <> '' ORDER BY partition").map_err(told)?;
-    let rows: Vec<(u64, String)> = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).and_then(Iterator::collect).map_err(told)?;
+    let mut statement = connection.prepare("SELECT partition, next_seq, next_offset, state_epoch, record FROM checkpoints WHERE record <> '' ORDER BY partition").map_err(told)?;
+    let row = |row: &rusqlite::Row<'_>| -> rusqlite::Result<(u32, Position, String)> {
+        Ok((row.get(0)?, Position { next_seq: row.get(1)?, next_offset: row.get(2)?, state_epoch: row.get(3)? }, row.get(4)?))
+    };
+    let rows: Vec<(u32, Position, String)> = statement.query_map([], row).and_then(Iterator::collect).map_err(told)?;
     rows.into_iter()
-        .map(|(offset, record)| serde_json::from_str(&record).map(|record| (offset, record)).map_err(|e| Reaction::fatal(format!("baselines ({}): {e}", path.display()))))
+        .map(|(partition, position, record)| {
+            let record = serde_json::from_str(&record).map_err(|e| Reaction::fatal(format!("baselines ({}): {e}", path.display())))?;
+            Ok((partition, position, record))
+        })
         .collect()
 }
 
@@ -204,6 +224,7 @@ mod tests {
             position: Position { next_seq, next_offset: next_seq, state_epoch: 0 },
             record: PartitionRecord::default(),
             users: vec![("U1".to_owned(), state)],
+            forgotten: Vec::new(),
             ids: vec![Seen { id: next_seq, content: 2, seq: next_seq - 1 }],
             horizon: 100,
         }

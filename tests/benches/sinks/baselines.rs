@@ -48,6 +48,7 @@ async fn sink(settings: &RedisSettings, corpus: &Corpus, users: usize) -> Measur
         position: at.position.clone(),
         record: at.record.clone(),
         users: at.users.clone(),
+        forgotten: Vec::new(),
         ids: at.ids.clone(),
         horizon: DEFAULT_HORIZON,
     };

@@ -63,7 +63,8 @@ impl Corpus {
             }
             assert!(emitted.dead_letters.is_empty(), "the scorer took them all");
             scores.extend(emitted.scores);
-            let (names, ids) = scorer.take_changes();
+            let changes = scorer.take_changes();
+            let (names, ids) = (changes.users, changes.ids);
             let users = names.into_iter().filter_map(|name| scorer.engine().user(&name).cloned().map(|state| (name, state))).collect();
             checkpoints.push(Checkpointed { position: scorer.position().clone(), record: scorer.record(), users, ids });
         }

@@ -7,6 +7,7 @@
 
 mod content;
 mod contract;
+mod control;
 mod delivery;
 mod engine_equality;
 mod five_stores;

@@ -47,7 +47,20 @@ const EVENT: [(&str, Dimension); 33] = [
 /// What is taken of every pattern.
 const SEEN: [&str; 6] = ["seen at all", "surprise", "rows", "one party", "its own measure", "habit"];
 /// What is taken besides of rows that gather on a new party.
-const GATHERED: [&str; 12] = ["amount", "dear on average", "above the largest", "newness", "odd hours", "not the user's work", "new places", "below limits", "repeats", "rate", "known price", "user at new work"];
+const GATHERED: [&str; 12] = [
+    "amount",
+    "dear on average",
+    "above the largest",
+    "newness",
+    "odd hours",
+    "not the user's work",
+    "new places",
+    "below limits",
+    "repeats",
+    "rate",
+    "known price",
+    "user at new work",
+];
 /// Patterns, in the order in which the detectors are asked.
 pub const PATTERNS: [(&str, Dimension); 12] = [
     ("amount_spikes", Dimension::Amount),

@@ -221,9 +221,25 @@ fn difference(present: &Score, candidate: &Score) -> String {
     most.map_or_else(|| "no reason differs".to_owned(), |(rule, (before, after, evidence))| format!("{rule}: {before} → {after} points ({evidence})"))
 }
 
+/// How it stands behind a row.
+#[derive(Clone, Copy, Debug)]
+pub struct Told<'a> {
+    /// Rows counted.
+    pub rows: u64,
+    /// Alerted lines so far.
+    pub alerts: Change,
+    /// Rows so far whose score differs.
+    pub scores_changed: u64,
+    /// The row, where only one of the two alerts it.
+    pub differs: Option<&'a Example>,
+    /// Whether that is the candidate.
+    pub gained: bool,
+}
+
 /// What is counted while the rows come.
 struct Count<'s> {
     settings: &'s BacktestSettings,
+    on: &'s mut dyn FnMut(Told<'_>) -> io::Result<()>,
     shown: Backtest,
     days: BTreeMap<i64, [u64; 2]>,
     known: Outcomes,
@@ -231,9 +247,9 @@ struct Count<'s> {
 }
 
 impl Count<'_> {
-    fn row(&mut self, row: Compared, patterns: Vec<(usize, Found)>) {
+    fn row(&mut self, row: Compared, patterns: Vec<(usize, Found)>) -> io::Result<()> {
         if self.settings.from.is_some_and(|from| row.at < from) || self.settings.to.is_some_and(|to| row.at >= to) {
-            return;
+            return Ok(());
         }
         let shown = &mut self.shown;
         shown.rows += 1;
@@ -269,9 +285,9 @@ impl Count<'_> {
             None => shown.by_department.entry(row.department.clone()).or_default().count(alerted),
         }
         self.outcome(&row, alerted);
-        if alerted[0] != alerted[1] {
-            self.example(&row, &patterns, alerted, ranks);
-        }
+        let differs = if alerted[0] == alerted[1] { None } else { self.example(&row, &patterns, alerted, ranks) };
+        let shown = &self.shown;
+        (self.on)(Told { rows: shown.rows, alerts: shown.alerts, scores_changed: shown.scores_changed, differs: differs.as_ref(), gained: alerted[1] })
     }
 
     fn outcome(&mut self, row: &Compared, alerted: [bool; 2]) {
@@ -288,13 +304,13 @@ impl Count<'_> {
         self.incidents[2].extend(row.incident);
     }
 
-    fn example(&mut self, row: &Compared, patterns: &[(usize, Found)], alerted: [bool; 2], ranks: [u8; 2]) {
+    fn example(&mut self, row: &Compared, patterns: &[(usize, Found)], alerted: [bool; 2], ranks: [u8; 2]) -> Option<Example> {
         let side = usize::from(alerted[1]);
         let pattern = patterns.iter().find(|(at, _)| *at == side).map(|(_, found)| found);
         let (id, user, amount) = match (&row.detail, pattern) {
             (Some(detail), _) => (detail.id.clone(), detail.user.clone(), detail.amount),
             (None, Some(found)) => (found.transaction_id.clone(), found.user_id.clone(), found.amount),
-            (None, None) => return,
+            (None, None) => return None,
         };
         let own = row.detail.as_ref().map(|detail| detail.difference.clone()).filter(|difference| !difference.is_empty() && row.scores[side] >= ALERT_SCORE);
         let difference = own
@@ -306,9 +322,10 @@ impl Count<'_> {
         // Of equal differences the earlier row stays before.
         let place = examples.partition_point(|other| weight(other) >= weight(&example));
         if place < self.settings.examples {
-            examples.insert(place, example);
+            examples.insert(place, example.clone());
             examples.truncate(self.settings.examples);
         }
+        Some(example)
     }
 
     fn finish(self, passed: Passed) -> Backtest {
@@ -334,6 +351,14 @@ impl Count<'_> {
 /// # Errors
 /// Where the history cannot be read.
 pub fn run(source: &mut dyn Source, settings: &BacktestSettings, truth: Option<&Labels>) -> io::Result<Backtest> {
+    follow(source, settings, truth, &mut |_| Ok(()))
+}
+
+/// The same, told row by row.
+///
+/// # Errors
+/// Where the history cannot be read, and what `on` says.
+pub fn follow(source: &mut dyn Source, settings: &BacktestSettings, truth: Option<&Labels>, on: &mut dyn FnMut(Told<'_>) -> io::Result<()>) -> io::Result<Backtest> {
     let pass = PassSettings {
         rulesets: vec![settings.present.clone(), settings.candidate.clone()],
         reading: settings.reading.clone(),
@@ -342,10 +367,10 @@ pub fn run(source: &mut dyn Source, settings: &BacktestSettings, truth: Option<&
         threads: settings.threads,
     };
     let shown = Backtest { present: settings.present.content_hash(), candidate: settings.candidate.content_hash(), ..Backtest::default() };
-    let mut count = Count { settings, shown, days: BTreeMap::new(), known: Outcomes::default(), incidents: Default::default() };
+    let mut count = Count { settings, on, shown, days: BTreeMap::new(), known: Outcomes::default(), incidents: Default::default() };
     let passed = pass::run::<Compared>(source, &pass, &|seen: &Seen<'_>| compared(seen, truth), &mut |row: Row<Compared>| {
         if let Fate::Scored { seen, patterns } = row.fate {
-            count.row(seen, patterns);
+            count.row(seen, patterns)?;
         }
         Ok(())
     })?;

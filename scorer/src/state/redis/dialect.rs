@@ -240,6 +240,9 @@ impl Requests<'_> {
         let (name, count) = staged.unwrap_or_default();
         request.arg(&prefix).arg(keys.staged_prefix(partition)).arg(name).arg(count);
         values_of(&mut request, users)?;
+        for user in &delta.forgotten {
+            request.arg(user);
+        }
         Ok(request)
     }
 }

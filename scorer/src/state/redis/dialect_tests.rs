@@ -25,6 +25,7 @@ fn delta() -> Delta {
         position: Position { next_seq: 20, next_offset: 25, state_epoch: 1 },
         record: PartitionRecord::default(),
         users: vec![("U 1".to_owned(), state)],
+        forgotten: vec!["gone".to_owned()],
         ids: vec![Seen { id: 1, content: 2, seq: 19 }],
         horizon: 100,
     }
@@ -41,10 +42,10 @@ fn a_request_stands_as_the_script_reads_it() {
     assert_eq!(found[16..18], ["5", "100"]);
     assert_eq!(found[19..23], ["t:{p2}:user:", "t:{p2}:next:", "", "0"]);
     assert_eq!(found[23..28], ["7", "0", "", "9", "0"]);
-    assert_eq!(found.len(), 29);
+    assert_eq!((found[29].as_str(), found.len()), ("gone", 30));
     let staged = words(&requests.commit(None, &delta, Some(("s", 1)), 5).unwrap());
     assert_eq!((staged[2].as_str(), staged[9].as_str(), staged[10].as_str()), ("4", "", ""));
-    assert_eq!((staged[20].as_str(), staged[21].as_str(), staged.len()), ("s", "1", 22));
+    assert_eq!((staged[20].as_str(), staged[21].as_str(), staged[22].as_str(), staged.len()), ("s", "1", "gone", 23));
     let part = words(&requests.stage("s", 20, &delta.users).unwrap());
     assert_eq!(part[2..11], ["3", "t:{p2}:checkpoint", "t:{p2}:staged", "t:{p2}:next:U 1", "3", "me", "s", "t:{p2}:next:", "20"]);
     assert_eq!(part.len(), 17);

@@ -5,4 +5,4 @@ mod patterns;
 mod store;
 
 pub use patterns::read_patterns;
-pub use store::{RedisCheckpoints, read_partitions};
+pub use store::{RedisCheckpoints, read_checkpoints, read_partitions};

@@ -269,6 +269,14 @@ impl CheckpointStore for RedisCheckpoints {
 /// # Errors
 /// Where the store cannot be read.
 pub async fn read_partitions(settings: &RedisSettings) -> Result<Vec<(u64, PartitionRecord)>, Reaction> {
+    Ok(read_checkpoints(settings).await?.into_iter().map(|(_, position, record)| (position.next_offset, record)).collect())
+}
+
+/// Each partition's last checkpoint but for users and ids: number, position and record. Read without writing.
+///
+/// # Errors
+/// Where the store cannot be read.
+pub async fn read_checkpoints(settings: &RedisSettings) -> Result<Vec<(u32, Position, PartitionRecord)>, Reaction> {
     let (place, keys) = (settings.place(), Keys::new(settings));
     let told = |error: redis::RedisError| reaction(&place, &error);
     let mut connection = connect(settings).await?;
@@ -281,9 +289,14 @@ pub async fn read_partitions(settings: &RedisSettings) -> Result<Vec<(u64, Parti
     partitions.sort_unstable();
     let mut asked = pipe();
     for partition in &partitions {
-        asked.cmd("HMGET").arg(keys.checkpoint(*partition)).arg("next_offset").arg("record");
+        asked.cmd("HMGET").arg(keys.checkpoint(*partition)).arg("next_seq").arg("next_offset").arg("state_epoch").arg("record");
     }
-    let found: RedisResult<Vec<(Option<u64>, Option<String>)>> = asked.query_async(&mut connection).await;
-    let found = found.map_err(told)?.into_iter().filter_map(|(offset, record)| offset.zip(record));
-    found.map(|(offset, record)| serde_json::from_str(&record).map(|record| (offset, record)).map_err(|error| Reaction::fatal(format!("baselines ({place}): {error}")))).collect()
+    let found: RedisResult<Vec<(Option<u64>, Option<u64>, Option<u32>, Option<String>)>> = asked.query_async(&mut connection).await;
+    let mut checkpoints = Vec::new();
+    for (partition, found) in partitions.into_iter().zip(found.map_err(told)?) {
+        let (Some(next_seq), Some(next_offset), Some(state_epoch), Some(record)) = found else { continue };
+        let record = serde_json::from_str(&record).map_err(|error| Reaction::fatal(format!("baselines ({place}): {error}")))?;
+        checkpoints.push((partition, Position { next_seq, next_offset, state_epoch }, record));
+    }
+    Ok(checkpoints)
 }

@@ -9,7 +9,8 @@ use wh_eventlog::{Record, Stored};
 use wh_schemas::Reaction;
 use wh_scorer::dedup::{DEFAULT_HORIZON, Ids};
 use wh_scorer::engine::Ruleset;
-use wh_scorer::partition::{Emitted, PartitionScorer};
+use wh_scorer::engine::ruleset::StateRules;
+use wh_scorer::partition::{Changes, Emitted, PartitionRecord, PartitionScorer, Position};
 use wh_scorer::state::patterns::PatternCheckpoints;
 use wh_scorer::state::sqlite::SqliteCheckpoints;
 use wh_scorer::state::{Checkpoint, CheckpointStore, Committed, Delta};
@@ -68,6 +69,8 @@ pub(super) const CHECKS: &[Check<Adapter>] = checks![
     an_older_position_is_refused_and_changes_nothing,
     partitions_are_apart,
     a_forgotten_partition_begins_anew,
+    users_that_were_forgotten_are_gone,
+    a_checkpoint_may_stand_where_the_last_one_did,
 ];
 
 /// A store in a place of its own.
@@ -106,13 +109,13 @@ impl Bench {
 
 /// What has changed in a scorer since this was last asked, as the stage checkpoints it.
 fn delta(scorer: &mut PartitionScorer, partition: u32, owner_epoch: u64, horizon: usize) -> Delta {
-    let (names, ids) = scorer.take_changes();
+    let Changes { users: names, forgotten, ids } = scorer.take_changes();
     let state = |name: String| {
         let state = scorer.engine().user(&name).unwrap().clone();
         (name, state)
     };
     let users = names.into_iter().map(state).collect();
-    Delta { partition, owner_epoch, position: scorer.position().clone(), record: scorer.record(), users, ids, horizon }
+    Delta { partition, owner_epoch, position: scorer.position().clone(), record: scorer.record(), users, forgotten, ids, horizon }
 }
 
 fn process(scorer: &mut PartitionScorer, records: &[Stored]) -> Vec<Record> {
@@ -289,4 +292,41 @@ async fn a_forgotten_partition_begins_anew(adapter: Adapter) {
     bench.store().commit(delta(&mut anew, 0, next, DEFAULT_HORIZON)).await.unwrap();
     assert_is(bench.take_over(0).await.1.unwrap(), &anew);
     assert_is(bench.take_over(1).await.1.unwrap(), &one);
+}
+
+/// A scorer of one partition that remembers so many users.
+fn forgetful(users: u32) -> PartitionScorer {
+    let ruleset = Ruleset { state: StateRules { max_users_per_partition: users }, ..Ruleset::default() };
+    PartitionScorer::new(0, ruleset, Position::default(), PartitionRecord::default(), Vec::new(), Ids::new(DEFAULT_HORIZON), "test")
+}
+
+async fn users_that_were_forgotten_are_gone(adapter: Adapter) {
+    // The small hospital has eight people: some go and come back between two checkpoints, some are away at one.
+    let (mut bench, mut scorer) = (Bench::new(adapter).await, forgetful(5));
+    let epoch = bench.take_over(0).await.0;
+    let mut forgotten = 0;
+    for part in input().chunks(7) {
+        process(&mut scorer, part);
+        let delta = delta(&mut scorer, 0, epoch, DEFAULT_HORIZON);
+        forgotten += delta.forgotten.len();
+        bench.store().commit(delta).await.unwrap();
+    }
+    assert!(forgotten > 10, "{forgotten} forgotten");
+    assert_is(bench.take_over(0).await.1.unwrap(), &scorer);
+}
+
+async fn a_checkpoint_may_stand_where_the_last_one_did(adapter: Adapter) {
+    let (mut bench, mut scorer, records) = (Bench::new(adapter).await, scorer(0, DEFAULT_HORIZON), input());
+    // Before the first record, too: what a partition begins under is kept before anything is scored.
+    for part in [&records[..0], &records[..100]] {
+        let epoch = bench.take_over(0).await.0;
+        process(&mut scorer, part);
+        bench.store().commit(delta(&mut scorer, 0, epoch, DEFAULT_HORIZON)).await.unwrap();
+        let mut again = delta(&mut scorer, 0, epoch, DEFAULT_HORIZON);
+        again.record.control.next_offset = 7;
+        let wanted = again.record.clone();
+        bench.store().commit(again).await.unwrap();
+        let found = bench.take_over(0).await.1.unwrap();
+        assert_eq!((&found.position, &found.record), (scorer.position(), &wanted));
+    }
 }

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use wh_schemas::Reaction;
 use wh_scorer::dedup::{DEFAULT_HORIZON, Seen};
-use wh_scorer::partition::{Emitted, PartitionScorer};
+use wh_scorer::partition::{Changes, Emitted, PartitionScorer};
 use wh_scorer::state::redis::{RedisCheckpoints, read_partitions};
 use wh_scorer::state::sqlite::SqliteCheckpoints;
 use wh_scorer::state::{CheckpointStore, Committed, Delta};
@@ -64,12 +64,13 @@ impl Bench {
 struct Work {
     scorer: PartitionScorer,
     users: Vec<String>,
+    forgotten: Vec<String>,
     ids: Vec<Seen>,
 }
 
 impl Work {
     fn new(partition: u32) -> Work {
-        Work { scorer: scorer(partition, DEFAULT_HORIZON), users: Vec::new(), ids: Vec::new() }
+        Work { scorer: scorer(partition, DEFAULT_HORIZON), users: Vec::new(), forgotten: Vec::new(), ids: Vec::new() }
     }
 
     /// Goes on to the record `until`; what was not checkpointed is still to be.
@@ -79,8 +80,9 @@ impl Work {
         for record in &accepted(&small_hospital(seed, until))[from..] {
             self.scorer.process(record, &mut emitted);
         }
-        let (users, ids) = self.scorer.take_changes();
+        let Changes { users, forgotten, ids } = self.scorer.take_changes();
         self.users.extend(users);
+        self.forgotten.extend(forgotten);
         self.users.sort_unstable();
         self.users.dedup();
         self.ids.extend(ids);
@@ -94,6 +96,7 @@ impl Work {
             position: self.scorer.position().clone(),
             record: self.scorer.record(),
             users: self.users.iter().map(state).collect(),
+            forgotten: self.forgotten.clone(),
             ids: self.ids.clone(),
             horizon: DEFAULT_HORIZON,
         }
@@ -101,6 +104,7 @@ impl Work {
 
     fn kept(&mut self) {
         self.users.clear();
+        self.forgotten.clear();
         self.ids.clear();
     }
 }

@@ -25,6 +25,10 @@ pub(super) enum Fault {
     MixesPartitions,
     /// Keeps what it was told to forget.
     Remembers,
+    /// Keeps users that are forgotten.
+    KeepsUsers,
+    /// Takes a checkpoint at the position of the last for that one.
+    TakesItForTheLast,
     /// Writes all of a checkpoint of patterns but one account.
     DropsAnAccount,
     /// Keeps accounts that were forgotten.
@@ -57,6 +61,8 @@ pub(super) const FAULTS: &[(&str, Fault)] = &[
     ("an_older_position_is_refused_and_changes_nothing", Fault::SwallowsErrors),
     ("partitions_are_apart", Fault::MixesPartitions),
     ("a_forgotten_partition_begins_anew", Fault::Remembers),
+    ("users_that_were_forgotten_are_gone", Fault::KeepsUsers),
+    ("a_checkpoint_may_stand_where_the_last_one_did", Fault::TakesItForTheLast),
 ];
 
 /// The embedded store with a fault.
@@ -69,7 +75,7 @@ impl CheckpointAdapter for BrokenCheckpoints {
     }
 
     async fn open(&self, place: &Path) -> Box<dyn CheckpointStore> {
-        Box::new(BrokenStore { inner: Embedded.open(place).await, fault: self.0, owners: 0 })
+        Box::new(BrokenStore { inner: Embedded.open(place).await, fault: self.0, owners: 0, last: None })
     }
 
     async fn open_patterns(&self, place: &Path) -> Box<dyn PatternCheckpoints> {
@@ -83,6 +89,7 @@ struct BrokenStore {
     inner: Box<dyn CheckpointStore>,
     fault: Fault,
     owners: u64,
+    last: Option<u64>,
 }
 
 #[async_trait]
@@ -107,6 +114,12 @@ impl CheckpointStore for BrokenStore {
                 delta.owner_epoch = self.owners;
             }
             Fault::MixesPartitions => delta.partition = 0,
+            Fault::KeepsUsers => delta.forgotten.clear(),
+            Fault::TakesItForTheLast => {
+                if self.last.replace(delta.position.next_offset) == Some(delta.position.next_offset) {
+                    return Ok(Committed::Kept);
+                }
+            }
             Fault::SwallowsErrors | Fault::Remembers | Fault::DropsAnAccount | Fault::KeepsAccounts | Fault::ForgetsDecisions => {}
         }
         match self.inner.commit(delta).await {
