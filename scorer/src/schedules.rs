@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 use proptest::prelude::*;
-use wh_eventlog::{Bytes, Stored};
 use wh_evaluation::{Config, generate};
+use wh_eventlog::{Bytes, Stored};
 use wh_schemas::position::ORIGIN_HEADER;
 use wh_schemas::validate::{Reading, decode_transaction};
 use wh_schemas::{AcceptedTransaction, Activity, ids};

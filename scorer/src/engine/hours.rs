@@ -9,7 +9,7 @@ const PRIOR_WEIGHT: f64 = 25.0;
 
 /// Days with an event, by hour of the week, Monday 00:00 first: what many rows of one night say, they say once. All are halved
 /// when one would pass 60, so that old habits fade. At most 175 bytes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hours {
     counts: Vec<u8>,
     sum: u32,
@@ -19,12 +19,6 @@ pub struct Hours {
 
 /// A count at which all are halved: more than a year of one hour of the week.
 const HALVE_AT: u8 = 60;
-
-impl Default for Hours {
-    fn default() -> Self {
-        Hours { counts: Vec::new(), sum: 0, last: 0 }
-    }
-}
 
 impl Hours {
     /// Takes an event in: its hour of the week, and its hour since 1970.

@@ -185,7 +185,7 @@ impl Node {
     /// Visits the fields that it reads, in the order of the text.
     pub(super) fn visit_fields(&self, visit: &mut impl FnMut(&'static Field)) {
         match self {
-            Node::Field(field) => visit(*field),
+            Node::Field(field) => visit(field),
             Node::Truth(_) | Node::Int(_) | Node::Double(_) | Node::Text(_) => {}
             Node::Metadata(inner) | Node::HasMetadata(inner) | Node::Not(inner) | Node::Negative(inner) => inner.visit_fields(visit),
             Node::And(sides) | Node::Or(sides) | Node::Compare(_, sides) | Node::Calculate(_, sides) => sides.iter().for_each(|side| side.visit_fields(visit)),

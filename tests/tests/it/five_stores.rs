@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
-use wh_schemas::ScoreRecord;
 use wh_schemas::scored::ALERT_SCORE;
 use wh_schemas::time::DAY;
-use wh_schemas::topics::{ACCEPTED_TRANSACTIONS, RISK_SCORES};
+use wh_schemas::topics::{ACCEPTED_TRANSACTIONS, RISK_ALERTS, RISK_SCORES};
+use wh_schemas::{Alert, ScoreRecord};
 use wh_scorer::dedup::DEFAULT_HORIZON;
 use wh_scorer::partition::Emitted;
 
@@ -44,6 +44,8 @@ fn says(message: &str, word: &str) -> bool {
 
 struct Log<'r> {
     rows: Vec<ScoreRecord<'r>>,
+    /// Alerts of patterns by account.
+    patterns: Vec<Alert<'r>>,
     departments: BTreeMap<&'r str, Department>,
     users: BTreeMap<&'r str, u64>,
     /// Mean amount of each user, from a scorer that saw the same accepted records.
@@ -54,27 +56,28 @@ impl Log<'_> {
     /// The join, computed row by row.
     fn join(&self, word: &str) -> (Vec<Vec<String>>, Vec<f64>) {
         let mut found = Vec::new();
-        for row in &self.rows {
-            for alert in row.alerts.iter().filter(|alert| says(&alert.message, word)) {
-                let department = &self.departments[row.department.as_str()];
-                let metadata: Value = serde_json::from_str(row.metadata.get()).unwrap();
-                let cells = vec![
-                    alert.risk_score.to_string(),
-                    alert.alert_type.to_string(),
-                    row.transaction_id.to_string(),
-                    row.user_id.to_string(),
-                    row.amount.0.to_string(),
-                    self.users[row.user_id.as_str()].to_string(),
-                    row.department.to_string(),
-                    department.transactions.to_string(),
-                    department.cents.to_string(),
-                    department.days.len().to_string(),
-                    metadata["terminal"].as_str().unwrap_or(sql::NULL).to_owned(),
-                    row.timestamp.0.to_string(),
-                ];
-                let order = (std::cmp::Reverse(alert.risk_score), std::cmp::Reverse(row.amount.0), row.transaction_id.to_string());
-                found.push((order, cells, self.means[row.user_id.as_str()]));
-            }
+        let by_id: BTreeMap<&str, &ScoreRecord<'_>> = self.rows.iter().map(|row| (row.transaction_id.as_str(), row)).collect();
+        let own = self.rows.iter().flat_map(|row| row.alerts.iter().map(move |alert| (row, alert)));
+        let of_patterns = self.patterns.iter().map(|alert| (by_id[alert.transaction_id.as_str()], alert));
+        for (row, alert) in own.chain(of_patterns).filter(|(_, alert)| says(&alert.message, word)) {
+            let department = &self.departments[row.department.as_str()];
+            let metadata: Value = serde_json::from_str(row.metadata.get()).unwrap();
+            let cells = vec![
+                alert.risk_score.to_string(),
+                alert.alert_type.to_string(),
+                row.transaction_id.to_string(),
+                row.user_id.to_string(),
+                row.amount.0.to_string(),
+                self.users[row.user_id.as_str()].to_string(),
+                row.department.to_string(),
+                department.transactions.to_string(),
+                department.cents.to_string(),
+                department.days.len().to_string(),
+                metadata["terminal"].as_str().unwrap_or(sql::NULL).to_owned(),
+                row.timestamp.0.to_string(),
+            ];
+            let order = (std::cmp::Reverse(alert.risk_score), std::cmp::Reverse(row.amount.0), row.transaction_id.to_string());
+            found.push((order, cells, self.means[row.user_id.as_str()]));
         }
         found.sort_by(|a, b| a.0.cmp(&b.0));
         found.into_iter().map(|(_, cells, mean)| (cells, mean)).unzip()
@@ -106,7 +109,9 @@ async fn a_join_of_five_stores_is_the_join_of_the_logs_records() {
         department.days.insert(row.timestamp.0.div_euclid(DAY));
         *users.entry(row.user_id.as_str()).or_default() += 1;
     }
-    let log = Log { rows: rows.clone(), departments, users, means };
+    let alerts = topic(&*pipeline.log, RISK_ALERTS).await.concat();
+    let patterns = alerts.iter().map(|record| serde_json::from_slice::<Alert<'_>>(&record.value).unwrap()).filter(|alert| alert.pattern.is_some() && alert.is_raised()).collect();
+    let log = Log { rows: rows.clone(), patterns, departments, users, means };
 
     let engine = sql::engine(folder.path());
     let mut joined = 0;

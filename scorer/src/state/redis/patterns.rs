@@ -3,7 +3,7 @@
 //! What must stay true: a checkpoint is one script, which compares the owner, what this owner was told of, and the position before it
 //! writes anything; a request whose answer was lost may be sent again. Keys and arguments stand as `schemas/redis/patterns_*.lua` say.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -103,10 +103,12 @@ fn evaluate(script: &Script, keys: &[String], owner: &Owner) -> Cmd {
     request
 }
 
-/// Accounts as the scripts read them: a name and a state, which is empty for one that is forgotten.
+/// Accounts as the scripts read them: a name and a state, which is empty for one that is forgotten. Each name once, since what came in parts
+/// is counted by name; one that was forgotten and seen again stays.
 fn entries(delta: &PatternDelta) -> Vec<(&str, &[u8])> {
     let mut entries: Vec<(&str, &[u8])> = Vec::with_capacity(delta.removed.len() + delta.accounts.len());
-    for name in &delta.removed {
+    let seen: HashSet<&str> = delta.accounts.iter().map(|(name, _)| name.as_str()).collect();
+    for name in delta.removed.iter().filter(|name| !seen.contains(name.as_str())) {
         entries.push((name.as_str(), &[][..]));
     }
     for (name, state) in &delta.accounts {

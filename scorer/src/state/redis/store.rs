@@ -20,6 +20,9 @@ use crate::engine::UserState;
 use crate::partition::{PartitionRecord, Position};
 use crate::state::{Checkpoint, CheckpointStore, Committed, Delta};
 
+/// A checkpoint's next seq, next offset, state epoch and record.
+type Stands = (Option<u64>, Option<u64>, Option<u32>, Option<String>);
+
 /// Entries of ids that are asked for first.
 const FIRST_ENTRIES: usize = 16;
 /// What a script needs for one staged user, several times over: added to the time that an answer may take.
@@ -291,7 +294,7 @@ pub async fn read_checkpoints(settings: &RedisSettings) -> Result<Vec<(u32, Posi
     for partition in &partitions {
         asked.cmd("HMGET").arg(keys.checkpoint(*partition)).arg("next_seq").arg("next_offset").arg("state_epoch").arg("record");
     }
-    let found: RedisResult<Vec<(Option<u64>, Option<u64>, Option<u32>, Option<String>)>> = asked.query_async(&mut connection).await;
+    let found: RedisResult<Vec<Stands>> = asked.query_async(&mut connection).await;
     let mut checkpoints = Vec::new();
     for (partition, found) in partitions.into_iter().zip(found.map_err(told)?) {
         let (Some(next_seq), Some(next_offset), Some(state_epoch), Some(record)) = found else { continue };

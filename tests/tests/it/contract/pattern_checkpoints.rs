@@ -66,7 +66,7 @@ fn delta(owner_epoch: u64, next: u64, accounts: impl IntoIterator<Item = u8>, re
         record: PatternRecord {
             counts: PatternCounts { taken: next, ..PatternCounts::default() },
             log: "a log".to_owned(),
-            pending: vec![Decision { partition: 2, awaited: next % 2 == 0 }],
+            pending: vec![Decision { partition: 2, awaited: next.is_multiple_of(2) }],
             unawaited: [1].into(),
             output_offset: next,
             rebuilding: false,
