@@ -376,7 +376,11 @@ impl Engine {
         let timeliness = self.stream_time.observe(observation.timestamp);
         self.touch(observation);
         let Some(user) = self.users.get_mut(observation.user_id) else { return Score::default() };
-        let signals = Signals::of(observation, user, &self.ruleset);
+        let mut signals = Signals::of(observation, user, &self.ruleset);
+        if timeliness == Timeliness::Implausible {
+            // From another century nobody is long away.
+            (signals.idle_hours, signals.dormant) = (0.0, 0.0);
+        }
         let mut proposed = propose(&self.ruleset, observation, &signals, user);
         let patternless = proposed.points(self.ruleset.caps);
         let (mut patterns, together) = patterns::by_user(observation, &signals, user, patternless, &self.ruleset);

@@ -13,6 +13,8 @@ const AHEAD: i64 = 7 * DAY;
 const BEHIND: i64 = 35 * DAY;
 /// Behind the stream by more than this is late.
 const LATE: i64 = HOUR;
+/// No hospital's books are of another time: 2000-01-01 to 2100-01-01. A clock that says so is wrong however many agree with it.
+const EVER: std::ops::Range<i64> = 946_684_800_000_000..4_102_444_800_000_000;
 /// So many records in a row that are near each other make the stream jump.
 const AGREEING: u32 = 8;
 
@@ -44,6 +46,9 @@ impl StreamTime {
     /// Takes the time of a record in.
     pub fn observe(&mut self, timestamp: Micros) -> Timeliness {
         let at = timestamp.0;
+        if !EVER.contains(&at) {
+            return Timeliness::Implausible;
+        }
         let Some(newest) = self.newest else {
             self.newest = Some(at);
             return Timeliness::Current;
@@ -87,9 +92,20 @@ mod tests {
     }
 
     #[test]
+    fn another_century_is_never_the_streams_own_however_many_agree() {
+        let mut time = StreamTime::default();
+        let seen: Vec<_> = (0..60).map(|i| time.observe(Micros(31_556_995_200_000_000 + i))).collect();
+        assert!(seen.iter().all(|t| *t == Timeliness::Implausible));
+        assert_eq!(time.observe(Micros(0)), Timeliness::Implausible);
+        assert_eq!(time.observe(Micros(1_700_000_000_000_000)), Timeliness::Current);
+        assert_eq!(time.newest(), Some(Micros(1_700_000_000_000_000)));
+    }
+
+    #[test]
     fn a_stream_that_begins_with_nonsense_recovers_and_a_real_gap_is_followed() {
         let mut time = StreamTime::default();
-        time.observe(Micros(31_000_000_000_000_000));
+        // 2080: none of its kind follows.
+        time.observe(Micros(3_471_292_800_000_000));
         let now = 1_700_000_000_000_000;
         let seen: Vec<_> = (0..25).map(|i| time.observe(Micros(now + i))).collect();
         assert_eq!(seen.iter().filter(|t| **t == Timeliness::Implausible).count(), 7);

@@ -28,6 +28,8 @@ const DEPARTMENTS: usize = 8;
 const METADATA_VALUES: usize = 4;
 /// Prices that are remembered.
 const PRICES: usize = 24;
+/// Further than this a user's time is not ahead of a plausible row: 35 days, as the stream's.
+const AHEAD_OF_STREAM: i64 = 36 * DAY;
 /// How many kinds of marks have a rate of their own.
 pub const MARKS: usize = 11;
 
@@ -251,6 +253,13 @@ impl UserState {
         }
         let at = observation.timestamp.0;
         let hour = hours_of(at);
+        if self.learnt == 0 && self.alerts == 0 {
+            // What came before was of another century.
+            (self.first, self.last) = (at, at);
+        } else if self.last > at.saturating_add(AHEAD_OF_STREAM) {
+            // Clocks that were wrong together led this user's time astray, and the stream has come back from it.
+            (self.last, self.window, self.longest_gap) = (at, Window::default(), 0);
+        }
         if timeliness == Timeliness::Current || at + 24 * HOUR > self.last {
             self.window.insert(observation.timestamp);
         }
@@ -278,7 +287,6 @@ impl UserState {
         }
         let novel = signals.marks & (Mark::NewParty as u16 | Mark::Outside as u16) != 0;
         self.fresh = stored(0.9 * f64::from(self.fresh) + if novel { 0.1 } else { 0.0 });
-        self.prices.learn_daily(price(kind, observation.amount.0), hour, PRICES);
         self.repeats.learn(account, counterparty, kind, observation.amount.0, hour);
         if self.learnt == 0 || at.div_euclid(DAY) > self.last.div_euclid(DAY) {
             for (most, today) in self.bursts.iter_mut().zip(&mut self.bursts_today) {
@@ -319,6 +327,8 @@ impl UserState {
             *count = count.saturating_add(1);
             *burst = (*burst).max(u8::try_from(signals.ten_minutes.events.min(255)).unwrap_or(u8::MAX));
         }
+        let kind = u8::try_from(index).unwrap_or(0);
+        self.prices.learn_daily(price(kind, observation.amount.0), hour, PRICES);
         for (bit, rate) in self.rates.iter_mut().enumerate() {
             rate.learn(signals.marks & (1 << bit) != 0);
         }

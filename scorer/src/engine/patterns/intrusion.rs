@@ -9,7 +9,7 @@ use super::{Aspects, Found, View, float, said};
 pub(super) fn dormant<'a>(view: &View<'a>) -> Option<Found<'a>> {
     let (signals, user) = (view.signals, view.user);
     let awake = view.observation.timestamp.0.saturating_sub(user.woke);
-    let just = signals.dormant > 0.0 || (user.woke > 0 && awake < 2 * DAY);
+    let just = signals.dormant > 0.0 || (user.woke > 0 && (0..2 * DAY).contains(&awake));
     if !just {
         return None;
     }

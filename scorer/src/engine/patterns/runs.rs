@@ -9,6 +9,8 @@ const SPIKE_DAYS: f64 = 7.0;
 const ODD_HOURS: f64 = 10.0;
 /// Scales above the usual that no heavy tail explains twice in a week.
 const EXTREME: f64 = 6.0;
+/// Doublings above the largest amount before that no purchase explains: more than a thousand times.
+const BOUNDLESS: f64 = 10.0;
 
 /// Several amounts far above the usual within a week, beyond how often this user has such.
 pub(super) fn spikes<'a>(view: &View<'a>) -> Option<Found<'a>> {
@@ -31,7 +33,8 @@ pub(super) fn spikes<'a>(view: &View<'a>) -> Option<Found<'a>> {
         said(move || format!("{} amounts within {SPIKE_DAYS:.0} days lie 2.5 scales or more above this user's usual, this one {z:.1}; {bits:.0} bits against chance", size + 1));
     // Amounts of another order than all before, more than once: there is no honest one among them to be mistaken for.
     let far = |z: f64| z >= EXTREME && view.signals.deviation.count >= 20;
-    let least = if far(z) && rows.iter().any(|row| far(f64::from(row.tenths) / 10.0)) { 1.0 } else { 0.0 };
+    let boundless = view.signals.deviation.above_largest >= BOUNDLESS;
+    let least = if far(z) && (boundless || rows.iter().any(|row| far(f64::from(row.tenths) / 10.0))) { 1.0 } else { 0.0 };
     Some(Found { least, aspects, rows, evidence })
 }
 
