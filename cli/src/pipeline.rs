@@ -162,6 +162,7 @@ impl Pipeline {
         if let Some(checkpoints) = patterns {
             let stage = wh_scorer::pattern_stage::PatternSettings {
                 checkpoint_every: settings.checkpoint_every,
+                idle_after: settings.quiet,
                 ..wh_scorer::pattern_stage::PatternSettings::new(settings.ruleset.account_rules(), wh_ingest::intake::GROUP, build::VERSION)
             };
             let (log, gauges, stop, settings) = (log.clone(), gauges(RoleName::Patterns), pipeline.stop.clone(), settings.clone());

@@ -150,6 +150,7 @@ impl Default for RawIntake {
 #[serde(deny_unknown_fields, default)]
 struct RawScorer {
     checkpoint_ms: u64,
+    quiet_seconds: u64,
     dedup_horizon: u64,
     /// The ruleset file.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -161,7 +162,7 @@ struct RawScorer {
 impl Default for RawScorer {
     fn default() -> Self {
         let Ruleset { metadata_keys, limits, .. } = Ruleset::default();
-        RawScorer { checkpoint_ms: 500, dedup_horizon: wh_scorer::dedup::DEFAULT_HORIZON as u64, rules: None, metadata_keys, limits }
+        RawScorer { checkpoint_ms: 500, quiet_seconds: 5, dedup_horizon: wh_scorer::dedup::DEFAULT_HORIZON as u64, rules: None, metadata_keys, limits }
     }
 }
 
@@ -244,6 +245,8 @@ pub(crate) struct Settings {
     pub(crate) reading: Reading,
     pub(crate) ruleset: Ruleset,
     pub(crate) checkpoint_every: Duration,
+    /// How long nothing must come before patterns by account wait for a partition no more.
+    pub(crate) quiet: Duration,
     pub(crate) dedup_horizon: usize,
     pub(crate) publish_every: Duration,
     pub(crate) retention: Option<Duration>,
@@ -360,6 +363,7 @@ impl Settings {
         let max_mib = within("log.max_mib", raw.log.max_mib, 16, 1 << 30);
         let fetch_kib = within("log.fetch_kib", raw.log.fetch_kib, 16, 65_536);
         let checkpoint_ms = within("scorer.checkpoint_ms", raw.scorer.checkpoint_ms, 10, 60_000);
+        let quiet_seconds = within("scorer.quiet_seconds", raw.scorer.quiet_seconds, 1, 3_600);
         let dedup_horizon = within("scorer.dedup_horizon", raw.scorer.dedup_horizon, 1, 100_000_000);
         let publish_ms = within("sinks.publish_ms", raw.sinks.publish_ms, 10, 60_000);
         let retention_days = within("sinks.retention_days", raw.sinks.retention_days, 0, 36_500);
@@ -405,6 +409,7 @@ impl Settings {
             reading: Reading { zone, label_keys: raw.intake.label_keys.iter().map(|k| k.to_lowercase()).collect() },
             ruleset,
             checkpoint_every: Duration::from_millis(checkpoint_ms),
+            quiet: Duration::from_secs(quiet_seconds),
             dedup_horizon: narrow(dedup_horizon),
             publish_every: Duration::from_millis(publish_ms),
             retention: (retention_days > 0).then(|| Duration::from_secs(retention_days * 86_400)),

@@ -3,7 +3,7 @@
 //! Location and scale follow an exponentially weighted Huber M-estimate (P. J. Huber, "Robust Estimation of a Location
 //! Parameter", 1964): a value moves them by at most a fixed multiple of the present scale, so that one row cannot drag them
 //! far. An anchor, taken while the baseline is young, bounds how far many rows together can: slow drift walks a location no
-//! further than [`LEASH`] from it, and the anchor itself follows only over thousands of rows.
+//! further than a factor of four from it, and the anchor itself follows only over thousands of rows.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
