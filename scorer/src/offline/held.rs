@@ -1,69 +1,50 @@
 //! Rows that wait until no pattern by account can be completed by them any more, so that an alert stands on its line.
 //!
-//! The account engine judges an event once the watermark has passed it: `lateness_minutes` behind the slowest of the partitions. This is
-//! that watermark as seen from outside, by the same rule; a row goes on when the watermark is past its event. Rows leave in the order in which
+//! The account engine judges an event once the watermark has passed it: `lateness_minutes` behind the slowest of the partitions. Here that
+//! watermark is followed from outside (`patterns/watermark.rs`); a row goes on when the watermark is past its event. Rows leave in the order in which
 //! they came.
 //!
 //! What must stay true: at most [`MOST`] rows wait, some 60 MB of output. A partition that brought none of the last [`MOST`] is no longer waited
 //! for, until it brings one. Where that does not help (a row far ahead of all others), the first row goes on early; a pattern that it
 //! completes after all has no line to stand on, and is counted.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use wh_schemas::Activity;
-use wh_schemas::time::SECOND;
 
-use crate::patterns::AccountRules;
+use crate::patterns::{AccountRules, watermark};
 
 /// Rows that wait at most.
 pub const MOST: usize = 65_536;
 
-#[derive(Clone, Copy, Debug, Default)]
-struct Partition {
-    awaited: bool,
-    stream_time: Option<i64>,
-    /// Rows that had been taken when its last one came.
-    last: u64,
-}
-
-/// Up to which event time the account engine has judged.
+/// The account engines' watermark as seen from outside: up to which event time they have judged. Beside each partition stands how many rows had
+/// been taken when its last one came.
 #[derive(Debug)]
 pub(super) struct Watermark {
-    partitions: BTreeMap<u32, Partition>,
+    judged: watermark::Watermark<u64>,
     lateness: i64,
-    at: i64,
 }
 
 impl Watermark {
     /// With every partition awaited; of several engines' rules the largest lateness, which passes last.
     pub(super) fn new(partitions: u32, rules: &[&AccountRules]) -> Watermark {
-        let minutes = rules.iter().map(|rules| rules.lateness_minutes).max().unwrap_or(0);
-        let partitions = (0..partitions).map(|p| (p, Partition { awaited: true, ..Partition::default() })).collect();
-        Watermark { partitions, lateness: i64::from(minutes) * 60 * SECOND, at: i64::MIN }
+        let lateness = rules.iter().map(|rules| rules.lateness()).max().unwrap_or(0);
+        let mut judged = watermark::Watermark::new();
+        for partition in 0..partitions {
+            judged.expect(partition, true, lateness);
+        }
+        Watermark { judged, lateness }
     }
 
     /// Takes an activity as the account engine does; its effective time, `None` where it takes part in no pattern.
     fn take(&mut self, activity: &Activity<'_>, rows: u64) -> Option<i64> {
-        let partition = self.partitions.entry(activity.partition).or_default();
-        let stream_time = activity.stream_time.0;
-        *partition = Partition { awaited: true, stream_time: Some(partition.stream_time.map_or(stream_time, |t| t.max(stream_time))), last: rows };
-        let until = (!activity.implausible).then(|| activity.timestamp.0.max(stream_time.saturating_sub(self.lateness)).max(self.at));
-        self.advance();
-        until
-    }
-
-    fn advance(&mut self) {
-        let slowest = self.partitions.values().filter(|p| p.awaited).map(|p| p.stream_time.unwrap_or(i64::MIN)).min();
-        let slowest = slowest.or_else(|| self.partitions.values().filter_map(|p| p.stream_time).max()).unwrap_or(i64::MIN);
-        self.at = self.at.max(slowest.saturating_sub(self.lateness));
+        self.judged.take(activity, rows, self.lateness)
     }
 
     /// A partition that is awaited and has brought nothing for so long; it is no longer waited for.
     fn give_up_a_silent_one(&mut self, rows: u64) -> Option<u32> {
-        let (silent, partition) = self.partitions.iter_mut().find(|(_, p)| p.awaited && rows.saturating_sub(p.last) >= MOST as u64)?;
-        partition.awaited = false;
-        let silent = *silent;
-        self.advance();
+        let (silent, _) = self.judged.awaited().find(|(_, last)| rows.saturating_sub(**last) >= MOST as u64)?;
+        self.judged.expect(silent, false, self.lateness);
         Some(silent)
     }
 }
@@ -108,7 +89,7 @@ impl<R> Held<R> {
 
     /// The first row, where nothing can be added to it any more.
     pub(super) fn next(&mut self) -> Option<R> {
-        if self.rows.front()?.until.is_some_and(|until| until >= self.watermark.at) {
+        if self.rows.front()?.until.is_some_and(|until| !self.watermark.judged.has_passed(until)) {
             return None;
         }
         self.rows.pop_front().map(|waiting| waiting.row)
@@ -134,6 +115,7 @@ impl<R> Held<R> {
 mod tests {
     use super::*;
     use wh_schemas::json::Text;
+    use wh_schemas::time::SECOND;
     use wh_schemas::transaction::SCHEMA_VERSION;
     use wh_schemas::{Cents, Micros, TransactionType};
 

@@ -102,6 +102,18 @@ impl Labels {
         self.rows.get(transaction_id).copied().unwrap_or(Truth { fraud: false, incident: None })
     }
 
+    /// Whether a transaction is named.
+    #[must_use]
+    pub fn names(&self, transaction_id: &str) -> bool {
+        self.rows.contains_key(transaction_id)
+    }
+
+    /// How many transactions are named as fraud.
+    #[must_use]
+    pub fn fraud(&self) -> usize {
+        self.rows.values().filter(|truth| truth.fraud).count()
+    }
+
     /// How many transactions are named.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -157,6 +169,7 @@ mod tests {
             assert_eq!(labels.of("b"), Truth { fraud: true, incident: Some(1) });
             assert_eq!(labels.of("c"), Truth { fraud: false, incident: None });
             assert_eq!(labels.of("another"), Truth { fraud: false, incident: None });
+            assert_eq!((labels.names("c"), labels.names("another"), labels.fraud()), (true, false, 2));
         }
     }
 

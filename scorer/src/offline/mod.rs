@@ -13,3 +13,4 @@ pub mod pass;
 pub mod priors;
 pub mod score;
 pub mod source;
+pub mod trial;

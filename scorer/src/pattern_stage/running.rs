@@ -79,6 +79,11 @@ impl Running {
         (0..self.partitions).filter(|partition| !self.record.unawaited.contains(partition)).count() as u64
     }
 
+    /// Whether decisions wait to be taken: no record is taken in before.
+    pub(super) fn is_undecided(&self) -> bool {
+        !self.record.pending.is_empty()
+    }
+
     /// Takes records in, in order of their offsets; those that were taken before are passed over.
     pub(super) fn take(&mut self, records: &[Stored]) -> Output {
         let (mut out, mut found) = (Output::default(), Vec::new());

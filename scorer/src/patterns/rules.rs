@@ -92,7 +92,8 @@ impl AccountRules {
         faults
     }
 
-    pub(super) fn lateness(&self) -> i64 {
+    /// [`Self::lateness_minutes`] in microseconds.
+    pub(crate) fn lateness(&self) -> i64 {
         i64::from(self.lateness_minutes) * 60 * SECOND
     }
 

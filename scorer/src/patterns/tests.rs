@@ -5,6 +5,7 @@ mod mechanisms;
 mod state;
 
 use wh_schemas::activity::Activity;
+use wh_schemas::scored::ALERT_SCORE;
 use wh_schemas::time::{DAY, HOUR};
 use wh_schemas::{Cents, Micros, TransactionType};
 

@@ -6,11 +6,11 @@
 //! What must stay true: neither ruleset sees what the other's engines learnt; nothing is written anywhere.
 
 mod report;
+mod shown;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
-use serde::Serialize;
 use wh_schemas::scored::{ALERT_SCORE, RiskLevel};
 use wh_schemas::time::DAY;
 use wh_schemas::validate::Reading;
@@ -23,6 +23,7 @@ use crate::engine::{Ruleset, Score};
 use crate::patterns::Found;
 
 pub use report::text;
+pub use shown::{Backtest, Change, Example, Outcome, Outcomes};
 
 /// What is compared, and over what.
 #[derive(Clone, Debug)]
@@ -47,122 +48,6 @@ pub struct BacktestSettings {
     pub examples: usize,
 }
 
-/// A number under the present ruleset and under the candidate, and what was gained and lost between.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Change {
-    /// Under the present ruleset.
-    pub present: u64,
-    /// Under the candidate.
-    pub candidate: u64,
-    /// Under the candidate only.
-    pub gained: u64,
-    /// Under the present ruleset only.
-    pub lost: u64,
-}
-
-impl Change {
-    fn count(&mut self, [present, candidate]: [bool; 2]) {
-        self.present += u64::from(present);
-        self.candidate += u64::from(candidate);
-        self.gained += u64::from(candidate && !present);
-        self.lost += u64::from(present && !candidate);
-    }
-}
-
-/// A line whose alert was gained or lost.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Example {
-    /// The transaction.
-    pub transaction_id: String,
-    /// Its user.
-    pub user_id: String,
-    /// How much.
-    pub amount: Cents,
-    /// Score, or that of a pattern on the line, under the present ruleset.
-    pub present: u8,
-    /// … and under the candidate.
-    pub candidate: u8,
-    /// The reason that made the difference.
-    pub difference: String,
-    /// Whether it was fraud, where that is known.
-    pub fraud: Option<bool>,
-}
-
-/// How alerts stand to what is known.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-pub struct Outcome {
-    /// Alerted lines of which it is known whether they were fraud.
-    pub alerts: u64,
-    /// Of them fraudulent.
-    pub real: u64,
-    /// Share of the alerted that was fraud; none without alerts.
-    pub precision: Option<f64>,
-    /// Share of the fraud that was alerted; none without fraud.
-    pub recall: Option<f64>,
-    /// Incidents with an alerted line.
-    pub incidents: u64,
-}
-
-/// What was known of the rows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-pub struct Outcomes {
-    /// Rows of which it is known whether they were fraud.
-    pub rows: u64,
-    /// Of them fraudulent.
-    pub fraud: u64,
-    /// Incidents that they name.
-    pub incidents: u64,
-    /// Under the present ruleset.
-    pub present: Outcome,
-    /// Under the candidate.
-    pub candidate: Outcome,
-}
-
-/// What a backtest shows.
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct Backtest {
-    /// Content hash of the present ruleset.
-    pub present: String,
-    /// Content hash of the candidate.
-    pub candidate: String,
-    /// What was read.
-    pub passed: Passed,
-    /// Rows within the time that was asked for.
-    pub rows: u64,
-    /// First and last event time of them.
-    pub span: Option<(Micros, Micros)>,
-    /// Days of event time with a row.
-    pub days: u64,
-    /// Rows whose score differs.
-    pub scores_changed: u64,
-    /// Alerted lines.
-    pub alerts: Change,
-    /// The busiest day's alerted lines, under each.
-    pub busiest_day: (u64, u64),
-    /// Alerts by what raised them: a rule, a pattern by user, a pattern by account.
-    pub by_rule: BTreeMap<String, Change>,
-    /// Alerted lines by department.
-    pub by_department: BTreeMap<String, Change>,
-    /// Rows by level under the present ruleset (low, medium, high), then under the candidate.
-    pub levels: [[u64; 3]; 3],
-    /// Alerts that are gained, the largest differences first.
-    pub gained: Vec<Example>,
-    /// Alerts that are lost.
-    pub lost: Vec<Example>,
-    /// How alerts stand to labels, where there are any.
-    pub outcomes: Option<Outcomes>,
-}
-
-impl Backtest {
-    /// Alerted lines a day, under the present ruleset and under the candidate.
-    #[must_use]
-    #[expect(clippy::cast_precision_loss, reason = "counts of alerts and days")]
-    pub fn a_day(&self) -> (f64, f64) {
-        let days = self.days.max(1) as f64;
-        (self.alerts.present as f64 / days, self.alerts.candidate as f64 / days)
-    }
-}
-
 /// What only an alerted row is asked for.
 struct Detail {
     id: String,
@@ -178,6 +63,7 @@ struct Compared {
     scores: [u8; 2],
     department: String,
     fraud: Option<bool>,
+    named: bool,
     incident: Option<u32>,
     detail: Option<Box<Detail>>,
 }
@@ -186,12 +72,15 @@ fn compared(seen: &Seen<'_>, truth: Option<&Labels>) -> Compared {
     let transaction = seen.transaction;
     let both = [seen.score(0), seen.score(1)];
     let scores = both.map(Score::risk_score);
-    let (fraud, incident) = match truth {
+    let (fraud, named, incident) = match truth {
         Some(labels) => {
             let truth = labels.of(&transaction.transaction_id);
-            (Some(truth.fraud), truth.incident)
+            (Some(truth.fraud), labels.names(&transaction.transaction_id), truth.incident)
         }
-        None => (labels::of_metadata(transaction.metadata.get()), None),
+        None => {
+            let came = labels::of_metadata(transaction.metadata.get());
+            (came, came.is_some(), None)
+        }
     };
     let detail = scores.iter().any(|score| *score >= ALERT_SCORE).then(|| {
         let rule = |score: &Score| (score.risk_score() >= ALERT_SCORE).then(|| score.rules().first().map_or_else(|| "score".to_owned(), |rule| rule.as_str().to_owned()));
@@ -203,7 +92,7 @@ fn compared(seen: &Seen<'_>, truth: Option<&Labels>) -> Compared {
             difference: if scores[0] == scores[1] { String::new() } else { difference(both[0], both[1]) },
         })
     });
-    Compared { at: transaction.timestamp, scores, department: transaction.department.as_str().to_owned(), fraud, incident, detail }
+    Compared { at: transaction.timestamp, scores, department: transaction.department.as_str().to_owned(), fraud, named, incident, detail }
 }
 
 /// The rule whose points differ most, with what it says.
@@ -293,6 +182,7 @@ impl Count<'_> {
     fn outcome(&mut self, row: &Compared, alerted: [bool; 2]) {
         let Some(fraud) = row.fraud else { return };
         self.known.rows += 1;
+        self.known.named += u64::from(row.named);
         self.known.fraud += u64::from(fraud);
         for (at, side) in [&mut self.known.present, &mut self.known.candidate].into_iter().enumerate() {
             side.alerts += u64::from(alerted[at]);

@@ -42,7 +42,9 @@ fn outcomes(backtest: &Backtest, out: &mut String) {
         out.push_str("no row has a label: precision and recall are not known (--labels)\n");
         return;
     };
-    writeln!(out, "\n{} rows with a label, {} of them fraud, in {} named incidents", known.rows, known.fraud, known.incidents).ok();
+    let labelled =
+        if known.named == known.rows { format!("{} rows with a label", known.rows) } else { format!("{} of {} rows have a label, the others count as honest", known.named, known.rows) };
+    writeln!(out, "\n{labelled}; {} are fraud, in {} named incidents", known.fraud, known.incidents).ok();
     writeln!(out, "{:<12} {:>10} {:>10} {:>10} {:>10} {:>10}", "", "alerts", "real", "precision", "recall", "incidents").ok();
     for (name, Outcome { alerts, real, precision, recall, incidents }) in [("present", known.present), ("candidate", known.candidate)] {
         writeln!(out, "{name:<12} {alerts:>10} {real:>10} {:>10} {:>10} {incidents:>10}", share(precision), share(recall)).ok();

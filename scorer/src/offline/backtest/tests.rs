@@ -49,6 +49,7 @@ fn a_weaker_ruleset_loses_alerts_and_says_by_which_reason_for_any_number_of_thre
     assert_eq!(departments, shown.alerts.lost);
     let known = shown.outcomes.unwrap();
     assert_eq!((known.rows, known.fraud), (shown.rows, stream.labels.iter().filter(|label| label.fraud).count() as u64));
+    assert_eq!(known.named, known.rows);
     assert!(known.present.recall.unwrap() >= known.candidate.recall.unwrap() && known.incidents > 0);
 }
 
@@ -72,4 +73,15 @@ fn rulesets_that_differ_in_rules_for_accounts_only_share_the_scores() {
     let shown = tested(&stream, &settings(candidate, 2), None);
     assert_eq!((shown.scores_changed, shown.alerts.gained), (0, 0));
     assert!(shown.alerts.lost > 0 && shown.lost.iter().all(|example| example.difference.starts_with("pattern ")), "{}", text(&shown));
+}
+
+#[test]
+fn a_rule_without_an_answer_is_told_with_the_ruleset_that_has_it() {
+    let stream = stream();
+    let candidate = crate::rules::parse("metadata_keys = [\"nowhere\"]\n[[rules]]\nname = \"lost\"\nwhen = 'tx.metadata.nowhere == \"x\"'\ndimension = \"metadata\"\npoints = 5\n").unwrap();
+    let shown = tested(&stream, &settings(candidate, 2), None);
+    let told = shown.unanswered();
+    assert_eq!(told.len(), 1, "{told:?}");
+    let rows = stream.transactions.len();
+    assert!(told[0].starts_with(&format!("rule lost of the candidate ruleset had no answer for {rows} of {rows} rows")), "{told:?}");
 }

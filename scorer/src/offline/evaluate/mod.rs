@@ -7,6 +7,7 @@
 //! What must stay true: the same seeds and ruleset give the same figures, for any number of threads; nothing of the truth is in the stream
 //! that is scored.
 
+mod labelled;
 mod measure;
 mod report;
 
@@ -15,14 +16,14 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use wh_evaluation::{Config, Generated, Label, Scheme, Transaction};
+use wh_evaluation::{Config, Generated, Label, Scheme};
 use wh_schemas::validate::Reading;
 
+pub use labelled::{Fit, labelled};
 pub use measure::{Measured, Scenario, Share};
 pub use report::{json, plots, text};
 
-use super::labels::Labels;
-use super::pass::{self, Fate, PassSettings, Row, Seen};
+use super::pass::{self, Fate, PassSettings, Passed, Row, Seen};
 use super::score::{self, Order, Rejects, ScoreSettings};
 use super::source::Lines;
 use crate::dedup::DEFAULT_HORIZON;
@@ -80,11 +81,11 @@ fn view(seen: &Seen<'_>) -> Judged {
 }
 
 /// Scores a stream of NDJSON.
-fn judge(input: &mut dyn io::BufRead, settings: &EvaluateSettings, threads: usize) -> io::Result<Vec<Judged>> {
+fn judge(input: &mut dyn io::BufRead, settings: &EvaluateSettings, threads: usize) -> io::Result<(Vec<Judged>, Passed)> {
     let pass =
         PassSettings { rulesets: vec![settings.ruleset.clone()], reading: settings.reading.clone(), partitions: settings.partitions, dedup_horizon: DEFAULT_HORIZON, threads };
     let mut rows = Vec::new();
-    pass::run::<Judged>(&mut Lines::new(input), &pass, &view, &mut |row: Row<Judged>| {
+    let passed = pass::run::<Judged>(&mut Lines::new(input), &pass, &view, &mut |row: Row<Judged>| {
         if let Fate::Scored { mut seen, patterns } = row.fate {
             for (_, found) in patterns {
                 seen.rank = seen.rank.max(found.pattern.risk_score);
@@ -95,7 +96,7 @@ fn judge(input: &mut dyn io::BufRead, settings: &EvaluateSettings, threads: usiz
         }
         Ok(())
     })?;
-    Ok(rows)
+    Ok((rows, passed))
 }
 
 /// Generates, scores and measures one stream.
@@ -103,7 +104,7 @@ fn judge(input: &mut dyn io::BufRead, settings: &EvaluateSettings, threads: usiz
 /// # Errors
 /// Where a scoring thread has stopped.
 pub fn generated(name: &str, generated: &Generated, settings: &EvaluateSettings, threads: usize) -> io::Result<Measured> {
-    let rows = judge(&mut generated.ndjson().as_bytes(), settings, threads)?;
+    let (rows, _) = judge(&mut generated.ndjson().as_bytes(), settings, threads)?;
     let label = |row: &Judged| usize::try_from(row.number).ok().and_then(|n| generated.labels.get(n.checked_sub(1)?)).cloned();
     let labels: Vec<Label> = rows.iter().map(|row| label(row).unwrap_or(HONEST)).collect();
     // The plain baseline sees the rows in the order of arrival, as ours does.
@@ -113,48 +114,6 @@ pub fn generated(name: &str, generated: &Generated, settings: &EvaluateSettings,
 }
 
 const HONEST: Label = Label { fraud: false, incident: None, scenario: "not labelled", grade: None };
-
-/// Scores and measures a file with labels beside it.
-///
-/// # Errors
-/// Where the file cannot be read.
-pub fn labelled(name: &str, input: &mut dyn io::BufRead, truth: &Labels, settings: &EvaluateSettings) -> io::Result<Measured> {
-    let rows = judge(input, settings, settings.threads)?;
-    // A fraudulent row of no named incident is an incident of its own.
-    let mut next = truth.incidents();
-    let labels: Vec<Label> = rows
-        .iter()
-        .map(|row| {
-            let of = truth.of(&row.id);
-            if !of.fraud {
-                return HONEST;
-            }
-            let incident = of.incident.unwrap_or_else(|| {
-                next += 1;
-                next - 1
-            });
-            Label { fraud: true, incident: Some(incident), scenario: "fraud", grade: None }
-        })
-        .collect();
-    let transactions: Vec<Transaction> = rows
-        .iter()
-        .map(|row| Transaction {
-            transaction_id: String::new(),
-            timestamp: String::new(),
-            micros: row.micros,
-            user_id: row.user.clone(),
-            account_id: String::new(),
-            department: "",
-            transaction_type: row.kind,
-            cents: row.cents,
-            description: None,
-            counterparty_account: None,
-            metadata: Vec::new(),
-        })
-        .collect();
-    let plain = wh_evaluation::baseline::scores(&transactions);
-    Ok(measure::measure(name, &rows, &labels, plain))
-}
 
 /// A stream that is to be made: its name, its seed, and the one scheme that it has where not the standard ones.
 #[derive(Clone, Copy)]
@@ -259,7 +218,7 @@ pub fn labels_matter(stream: &Generated, settings: &EvaluateSettings) -> io::Res
     Ok(None)
 }
 
-/// Labels as a file that [`Labels::read`] reads.
+/// Labels as a file that [`super::labels::Labels::read`] reads.
 #[must_use]
 pub fn labels_file(stream: &Generated) -> String {
     stream
@@ -280,39 +239,4 @@ pub fn labels_file(stream: &Generated) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use wh_evaluation::{Grade, generate};
-
-    fn settings(threads: usize) -> EvaluateSettings {
-        EvaluateSettings { ruleset: Ruleset::default(), reading: Reading::default(), partitions: 3, threads }
-    }
-
-    fn config() -> Config {
-        Config { users: 40, days: 40, fraud_share: 0.02, grades: vec![Grade::Blatant], ..Config::default() }
-    }
-
-    #[test]
-    fn figures_do_not_depend_on_threads_and_better_than_chance() {
-        let wanted = [Wanted { seed: 5, scheme: None }, Wanted { seed: 6, scheme: None }];
-        let one = streams(&wanted, &config(), &settings(1), &|_, _| Ok(()), &|| ()).unwrap();
-        let two = streams(&wanted, &config(), &settings(2), &|_, _| Ok(()), &|| ()).unwrap();
-        assert_eq!(json(&one).to_string(), json(&two).to_string());
-        assert!(one.iter().all(|m| m.auc > 0.6 && m.rows > 1_000 && m.fraud > 0), "{}", text(&one));
-    }
-
-    #[test]
-    fn labels_in_the_rows_change_no_byte() {
-        assert_eq!(labels_matter(&generate(&config(), 5), &settings(2)).unwrap(), None);
-    }
-
-    #[test]
-    fn ones_own_file_with_labels_is_measured_as_the_generated_stream_is() {
-        let stream = generate(&config(), 7);
-        let truth = Labels::read(labels_file(&stream).as_bytes()).unwrap();
-        let ours = generated("x", &stream, &settings(1), 1).unwrap();
-        let own = labelled("x", &mut stream.ndjson().as_bytes(), &truth, &settings(1)).unwrap();
-        assert_eq!((ours.rows, ours.fraud, ours.alerts, ours.alerted), (own.rows, own.fraud, own.alerts, own.alerted));
-        assert!((ours.auc - own.auc).abs() < 1e-12 && (ours.plain_auc - own.plain_auc).abs() < 1e-12);
-    }
-}
+mod tests;

@@ -4,8 +4,9 @@
 
 use wh_eventlog::{Bytes, Reader};
 use wh_schemas::position::Seq;
+use wh_schemas::scored::ALERT_SCORE;
 use wh_schemas::topics::{RISK_ALERTS, RISK_SCORES};
-use wh_schemas::{Reaction, SeqPosition};
+use wh_schemas::{Alert, Reaction, SeqPosition};
 
 const READ_BYTES: usize = 4 << 20;
 
@@ -74,6 +75,29 @@ pub async fn alert_record(log: &dyn Reader, alert_id: &str) -> Result<Option<Byt
         }
     }
     Ok(None)
+}
+
+/// The alerts of patterns by account that a transaction is a member of, as records of `risk-alerts`.
+///
+/// # Errors
+/// Where the log cannot be read.
+pub async fn pattern_alerts_with(log: &dyn Reader, transaction_id: &str) -> Result<Vec<Bytes>, Reaction> {
+    let mut found = Vec::new();
+    for partition in 0..log.partitions(RISK_ALERTS).await? {
+        let bounds = log.bounds(RISK_ALERTS, partition).await?;
+        let mut offset = bounds.start;
+        while offset < bounds.end {
+            let records = log.read(RISK_ALERTS, partition, offset, READ_BYTES).await?;
+            let Some(last) = records.last() else { break };
+            offset = last.offset + 1;
+            let with = |value: &Bytes| {
+                let alert = serde_json::from_slice::<Alert<'_>>(value);
+                alert.is_ok_and(|alert| alert.pattern.is_some() && alert.risk_score >= ALERT_SCORE && alert.members.iter().any(|member| member.as_str() == transaction_id))
+            };
+            found.extend(records.iter().filter(|record| with(&record.value)).map(|record| record.value.clone()));
+        }
+    }
+    Ok(found)
 }
 
 fn is_of(key: Option<&Bytes>, id: &str) -> bool {

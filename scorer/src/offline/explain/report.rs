@@ -7,6 +7,20 @@ use wh_schemas::{Alert, ScoreRecord};
 
 use super::Recomputed;
 
+/// Where a record was found.
+#[derive(Clone, Copy, Debug)]
+pub enum Provenance<'a> {
+    /// In the log, where it was scored.
+    Log,
+    /// In a file, which no scorer that runs has seen.
+    File {
+        /// Its name.
+        name: &'a str,
+        /// The record's line, from one on.
+        line: u64,
+    },
+}
+
 // Writing to a string cannot fail: `ok` drops nothing, here and below.
 
 fn reasons(dimensions: wh_schemas::Dimensions, reasons: &[Reason<'_>], out: &mut String) {
@@ -18,9 +32,9 @@ fn reasons(dimensions: wh_schemas::Dimensions, reasons: &[Reason<'_>], out: &mut
     }
 }
 
-/// The record as it was stored: what it is, its score with the arithmetic, its patterns.
+/// The record as it was scored: what it is, its score with the arithmetic, its patterns.
 #[must_use]
-pub fn record_text(record: &ScoreRecord<'_>) -> String {
+pub fn record_text(record: &ScoreRecord<'_>, provenance: Provenance<'_>) -> String {
     let mut out = String::new();
     let towards = record.counterparty_account.as_ref().map(|c| format!(" to {c}")).unwrap_or_default();
     writeln!(
@@ -36,7 +50,10 @@ pub fn record_text(record: &ScoreRecord<'_>) -> String {
     )
     .ok();
     let source = record.source;
-    writeln!(out, "position {}, from hospital-transactions/{}/{}", record.position(), source.partition, source.offset).ok();
+    match provenance {
+        Provenance::Log => writeln!(out, "position {}, from hospital-transactions/{}/{}", record.position(), source.partition, source.offset).ok(),
+        Provenance::File { name, line } => writeln!(out, "line {line} of {name}, scored with baselines that begin empty at its first line").ok(),
+    };
     if let Some(first) = record.duplicate_of {
         writeln!(out, "a duplicate of the record at {first}: it has no score of its own").ok();
         return out;
@@ -44,7 +61,10 @@ pub fn record_text(record: &ScoreRecord<'_>) -> String {
     let (Some(score), Some(level), Some(dimensions)) = (record.risk_score, record.risk_level, record.dimensions) else { return out };
     let alert = if score >= ALERT_SCORE { ", an alert" } else { "" };
     let ruleset = record.ruleset.as_ref().map_or("unknown", |ruleset| ruleset.as_str());
-    writeln!(out, "score {score}, {}{alert}, under the ruleset {ruleset}{}", level.as_str(), if record.late { ", late" } else { "" }).ok();
+    writeln!(out, "score {score}, {}{alert}, under the ruleset {ruleset}", level.as_str()).ok();
+    if record.late {
+        writeln!(out, "late: its time lies more than an hour behind the newest of its partition when it came; it is judged by its own time all the same").ok();
+    }
     reasons(dimensions, &record.reasons, &mut out);
     let sum: Vec<String> = Dimension::ALL.iter().map(|dimension| dimensions.get(*dimension).to_string()).collect();
     writeln!(out, "  {} = {score}", sum.join(" + ")).ok();
@@ -78,12 +98,25 @@ pub fn pattern_text(alert: &Alert<'_>) -> String {
 
 const DAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
 
-/// What was computed again: whether it agrees, the baseline as it was, what would have changed the level.
+/// What was computed again: the baseline as it was, whether the score agrees with what the log holds, what would have changed the level.
 #[must_use]
-pub fn recomputed_text(recomputed: &Recomputed) -> String {
+pub fn recomputed_text(recomputed: &Recomputed, provenance: Provenance<'_>) -> String {
     let mut out = String::new();
+    baseline(recomputed, provenance, &mut out);
+    if matches!(provenance, Provenance::Log) {
+        agreement(recomputed, &mut out);
+    }
+    turns(recomputed, &mut out);
+    out
+}
+
+fn baseline(recomputed: &Recomputed, provenance: Provenance<'_>, out: &mut String) {
     let b = &recomputed.baseline;
-    writeln!(out, "\nbaseline before it, from {} records of the log", recomputed.records_before).ok();
+    let held = match provenance {
+        Provenance::Log => "records of the log",
+        Provenance::File { .. } => "lines of users of its partition",
+    };
+    writeln!(out, "\nbaseline before it, from {} {held}", recomputed.records_before).ok();
     writeln!(
         out,
         "  {} events of this user in {:.1} days, {} learnt ({:.0} % of a mature baseline's weight), {:.1} a working day, the last {:.1} hours before",
@@ -125,6 +158,12 @@ pub fn recomputed_text(recomputed: &Recomputed) -> String {
         )
         .ok();
     }
+    for none in &recomputed.unanswered {
+        writeln!(out, "  rule {} had no answer for this row and gave it no points: {}", none.rule, none.why).ok();
+    }
+}
+
+fn agreement(recomputed: &Recomputed, out: &mut String) {
     if recomputed.equal {
         writeln!(out, "\ncomputed again from the log under the ruleset {}: the same score {}, the same reasons", recomputed.ruleset, recomputed.risk_score).ok();
     } else {
@@ -135,20 +174,22 @@ pub fn recomputed_text(recomputed: &Recomputed) -> String {
         if recomputed.why_not.is_empty() {
             writeln!(out, "  ruleset and reach of the log are the same: the ruleset may have changed before this record, or a quarantined row was released").ok();
         }
-        reasons(recomputed.dimensions, &recomputed.reasons, &mut out);
+        reasons(recomputed.dimensions, &recomputed.reasons, out);
     }
+}
+
+fn turns(recomputed: &Recomputed, out: &mut String) {
     if recomputed.turns.is_empty() {
         let told = if recomputed.risk_score < 31 {
             "its level is low: there is nothing to fall below"
         } else {
-            "no single other amount, hour, party or place would have changed its level"
+            "what would have lowered its level: no other amount, hour, party or place alone"
         };
         writeln!(out, "\n{told}").ok();
     } else {
-        writeln!(out, "\nits level would have been another").ok();
+        writeln!(out, "\nwhat would have lowered its level or taken its alert away, each change alone").ok();
         for turn in &recomputed.turns {
-            writeln!(out, "  {}: {} points, {}{}", turn.what, turn.risk_score, turn.risk_level.as_str(), if turn.alert { ", an alert" } else { ", no alert" }).ok();
+            writeln!(out, "  {}: score {}, {}{}", turn.what, turn.risk_score, turn.risk_level.as_str(), if turn.alert { ", an alert" } else { ", no alert" }).ok();
         }
     }
-    out
 }

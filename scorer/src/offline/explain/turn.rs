@@ -8,7 +8,8 @@ use wh_schemas::scored::{ALERT_SCORE, RiskLevel};
 use wh_schemas::time::HOUR;
 use wh_schemas::{Cents, Micros};
 
-use super::{Before, SeenPattern, fingerprint, most};
+use super::walk::most;
+use super::{Before, SeenPattern, fingerprint};
 use crate::engine::{Observation, Ruleset, Score};
 
 /// A variation of the record, and what it would have scored.

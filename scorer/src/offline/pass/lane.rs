@@ -10,6 +10,7 @@ use wh_schemas::transaction::SCHEMA_VERSION;
 use wh_schemas::validate::{Reading, decode_transaction};
 use wh_schemas::{AcceptedTransaction, Activity, ids};
 
+use super::unanswered::Tally;
 use super::{Fate, Seen};
 use crate::dedup::{Ids, Seen as Known, Verdict, fingerprints};
 use crate::engine::{Engine, Observation, Score};
@@ -104,10 +105,19 @@ impl Lane {
         };
         Answer::Scored { seen, activity: Box::new(activity), risks: scores.iter().map(Score::risk_score).collect() }
     }
+
+    /// Adds the rows that the team's rules had no answer for, by engine.
+    pub(super) fn tell_unanswered(&self, tally: &mut Tally) {
+        for (at, engine) in self.engines.iter().enumerate() {
+            for (rule, why, rows) in engine.unanswered() {
+                tally.add(at, rule, why, rows);
+            }
+        }
+    }
 }
 
 /// The partition of a record's user, read from its text without decoding it. Those that cannot be read go to partition 0, where decoding says why.
-pub(super) fn lane_of(input: &Input, partitions: u32) -> u32 {
+pub(in crate::offline) fn lane_of(input: &Input, partitions: u32) -> u32 {
     #[derive(serde::Deserialize)]
     struct User<'a> {
         #[serde(borrow)]

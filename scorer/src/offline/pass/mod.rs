@@ -10,6 +10,7 @@
 
 mod lane;
 mod settling;
+mod unanswered;
 
 use std::collections::VecDeque;
 use std::io;
@@ -25,8 +26,12 @@ use super::held::{Held, Watermark};
 use super::source::{Input, Source};
 use crate::engine::{Engine, Ruleset, Score};
 use crate::patterns::{AccountEngine, AccountRules, Found};
-use lane::{Answer, Lane, lane_of};
+use lane::{Answer, Lane};
 use settling::Settling;
+use unanswered::Tally;
+
+pub(super) use lane::lane_of;
+pub use unanswered::{Unanswered, sentences};
 
 /// Records that a chunk holds at most.
 const CHUNK: usize = 4_096;
@@ -111,7 +116,7 @@ pub struct Row<T> {
 }
 
 /// What became of all records.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Passed {
     /// Records that were read.
     pub records: u64,
@@ -125,6 +130,8 @@ pub struct Passed {
     pub rejected: u64,
     /// Pattern alerts that came when their row had gone, by the bound on waiting rows.
     pub without_row: u64,
+    /// Rows that a team's rule had no answer for, by ruleset and rule.
+    pub unanswered: Vec<Unanswered>,
 }
 
 /// Which engine each ruleset uses, and which account engine.
@@ -197,11 +204,12 @@ pub fn run<T: Send>(
     let mut settling = Settling { sharing, engines, held: Held::new(watermark), found: none, passed: Passed::default(), sink };
     std::thread::scope(|scope| -> io::Result<Passed> {
         let mut queues = Vec::new();
+        let mut scoring = Vec::new();
         for mut lanes in owned {
             let (send, receive) = mpsc::sync_channel::<Job<T>>(AHEAD);
             queues.push(send);
             let (engine_of, reading) = (&engine_of, &settings.reading);
-            scope.spawn(move || {
+            scoring.push(scope.spawn(move || {
                 for (job, answers) in receive {
                     let mut told = Vec::with_capacity(job.len());
                     for (index, partition, input) in job {
@@ -211,10 +219,13 @@ pub fn run<T: Send>(
                         }
                     }
                     if answers.send(told).is_err() {
-                        return;
+                        break;
                     }
                 }
-            });
+                let mut tally = Tally::default();
+                lanes.iter().for_each(|lane| lane.tell_unanswered(&mut tally));
+                tally
+            }));
         }
         let stopped = || io::Error::other("a scoring thread has stopped");
         let mut settle = |pending: Pending<T>| -> io::Result<()> {
@@ -257,6 +268,14 @@ pub fn run<T: Send>(
         for last in pending {
             settle(last)?;
         }
-        settling.finish()
+        let mut passed = settling.finish()?;
+        // Without queues the threads end, and tell what they counted.
+        drop(queues);
+        let mut tally = Tally::default();
+        for thread in scoring {
+            tally.join(thread.join().map_err(|_| stopped())?);
+        }
+        passed.unanswered = tally.by_ruleset(&engine_of);
+        Ok(passed)
     })
 }

@@ -1,5 +1,7 @@
 //! State is bounded, versioned and reads back.
 
+use std::collections::BTreeMap;
+
 use super::*;
 
 #[test]
@@ -62,6 +64,19 @@ fn another_version_or_a_damaged_state_is_refused() {
     assert!(matches!(AccountEngine::restored(AccountRules::default(), &[9, 9], Vec::new()), Err(StateError::Version { found: 9 })));
     assert!(matches!(AccountEngine::restored(AccountRules::default(), &header[..header.len() / 2], Vec::new()), Err(StateError::Damaged(_))));
     assert!(matches!(AccountEngine::restored(AccountRules::default(), &header, vec![("a".to_owned(), vec![9])]), Err(StateError::Version { found: 9 })));
+}
+
+#[test]
+fn what_is_held_back_is_kept_in_a_form_that_older_builds_wrote() {
+    type Partitions = BTreeMap<u32, (bool, Option<i64>, Option<u64>)>;
+    let (mut engine, mut out) = (AccountEngine::new(AccountRules::default()), Vec::new());
+    engine.expect(1, true, &mut out);
+    engine.take(&activities(vec![row(MONDAY, "u", TransactionType::Payment, "a", "b", 100)])[0], &mut out);
+    let bytes = postcard::to_extend(&engine.order.keep(), Vec::new()).unwrap();
+    // By partition whether it is awaited, its time and the last seq taken; the watermark; the events.
+    let (partitions, watermark, held): (Partitions, i64, Vec<event::Event>) = postcard::from_bytes(&bytes).unwrap();
+    assert_eq!(partitions, [(0, (true, Some(MONDAY), Some(0))), (1, (true, None, None))].into());
+    assert_eq!((watermark, held.len()), (i64::MIN, 1));
 }
 
 #[test]
