@@ -3,13 +3,16 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use wh_scorer::offline::score::Order;
 
 use crate::commands::backtest::BacktestArgs;
 use crate::commands::benford::BenfordArgs;
-use crate::commands::control::{ApplyArgs, ReleaseArgs};
+use crate::commands::control::ReleaseArgs;
 use crate::commands::evaluate::EvaluateArgs;
 use crate::commands::explain::ExplainArgs;
 use crate::commands::fit_priors::FitPriorsArgs;
+use crate::commands::rules::RulesCommand;
+use crate::commands::score::ScoreArgs;
 
 /// Exit codes, as `--help` tells them.
 const EXIT_CODES: &str = "Exit codes: 0 done · 1 a stage, a store or the input failed (the message says what to do) · 2 wrong usage or settings\n\nFirst time here? `wardhouse up` runs everything on files under ./data.";
@@ -60,7 +63,9 @@ pub(crate) enum Command {
     #[command(after_help = "Example: wardhouse score my.ndjson --rejects bad.ndjson > scores.ndjson\n         wardhouse generate --count 1000 | wardhouse score | head")]
     Score(ScoreArgs),
     /// Tell how a score came about: the record, the baseline as it was, each reason, and what would have changed its level.
-    #[command(after_help = "Example: wardhouse explain TXN-CX143JSJ\n         wardhouse explain 0b0e7e0a-5b1f-5f0e-9a53-1d0a9c6b8e21   # an alert by its id")]
+    #[command(
+        after_help = "Example: wardhouse explain TXN-CX143JSJ\n         wardhouse explain 0b0e7e0a-5b1f-5f0e-9a53-1d0a9c6b8e21   # an alert by its id\n         wardhouse explain TXN-CX143JSJ --input my.ndjson   # of a file, without a pipeline"
+    )]
     Explain(ExplainArgs),
     /// Replay history under another ruleset, and show which alerts would be gained and lost.
     #[command(after_help = "Example: wardhouse backtest candidate.toml\n         wardhouse backtest candidate.toml --input history.ndjson --labels truth.csv")]
@@ -117,7 +122,7 @@ pub(crate) enum Command {
         after_help = "Example: wardhouse rules show > rules.toml\n         wardhouse rules check rules.toml\n         wardhouse rules diff rules.toml candidate.toml\n         wardhouse rules apply candidate.toml"
     )]
     Rules(RulesCommand),
-    /// Let the baseline learn from a transaction that was quarantined as an alert and turned out benign.
+    /// Let the baseline learn from a transaction that was quarantined as an alert and turned out benign; alerts of patterns by account hold none back.
     #[command(after_help = "Example: wardhouse release TXN-CX143JSJ --reason \"confirmed by the department\"")]
     Release(ReleaseArgs),
     /// Check or show the settings in force.
@@ -189,28 +194,6 @@ pub(crate) enum RoleName {
     Http,
 }
 
-/// `score`
-#[derive(Debug, Args)]
-pub(crate) struct ScoreArgs {
-    /// NDJSON, plain, gzip or zstd; stdin where none is named.
-    pub(crate) file: Option<PathBuf>,
-    /// Where malformed lines go, with line number and reason.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) rejects: Option<PathBuf>,
-    /// Order of scoring.
-    #[arg(long, value_enum, default_value_t = OrderName::File)]
-    pub(crate) order: OrderName,
-    /// Threads; the output does not depend on it [default: one a core, at most three].
-    #[arg(long)]
-    pub(crate) threads: Option<usize>,
-    /// Write the output here instead of to stdout.
-    #[arg(long, short, value_name = "FILE")]
-    pub(crate) output: Option<PathBuf>,
-    /// Score by this ruleset file, in place of the one that the settings name.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) rules: Option<PathBuf>,
-}
-
 /// Order of offline scoring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum OrderName {
@@ -218,6 +201,15 @@ pub(crate) enum OrderName {
     File,
     /// By event time.
     EventTime,
+}
+
+impl From<OrderName> for Order {
+    fn from(name: OrderName) -> Order {
+        match name {
+            OrderName::File => Order::File,
+            OrderName::EventTime => Order::EventTime,
+        }
+    }
 }
 
 /// `generate`
@@ -397,40 +389,6 @@ pub(crate) enum ConfigCommand {
     Show,
 }
 
-/// `rules`
-#[derive(Debug, Subcommand)]
-pub(crate) enum RulesCommand {
-    /// Print the ruleset in force as a file, every setting with its meaning.
-    Show {
-        /// This ruleset file, in place of the one that the settings name.
-        #[arg(long, value_name = "FILE", conflicts_with = "default")]
-        rules: Option<PathBuf>,
-        /// The one that Wardhouse comes with.
-        #[arg(long)]
-        default: bool,
-        /// What the scorer scores by, partition by partition, as its checkpoints have it.
-        #[arg(long, conflicts_with_all = ["rules", "default"])]
-        running: bool,
-    },
-    /// Let the scorer that runs go on under another ruleset, from a position on; waits until it is accepted or refused.
-    #[command(after_help = "Example: wardhouse rules apply rules.toml --reason \"fewer alerts at month-end\"")]
-    Apply(ApplyArgs),
-    /// Tell what was sent to the scorer (rulesets, priors, releases), and what became of it.
-    History,
-    /// Say whether a file is a valid ruleset, every fault at once with its line.
-    Check {
-        /// The ruleset file.
-        file: PathBuf,
-    },
-    /// Tell what differs between two ruleset files, or between the ruleset in force and one file.
-    Diff {
-        /// A ruleset file; where it is the only one, it is compared with the ruleset in force.
-        before: PathBuf,
-        /// The other.
-        after: Option<PathBuf>,
-    },
-}
-
 impl Command {
     /// The ruleset file that the command line names.
     pub(crate) fn rules(&self) -> Option<&Path> {
@@ -443,6 +401,7 @@ impl Command {
             Command::Evaluate(args) => args.rules.as_deref(),
             Command::FitPriors(args) => args.rules.as_deref(),
             Command::Rules(RulesCommand::Show { rules, .. }) => rules.as_deref(),
+            Command::Rules(RulesCommand::Check { file, .. }) => Some(file.as_path()),
             _ => None,
         }
     }

@@ -18,6 +18,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use args::{Cli, Command, LogFormat};
+use commands::rules::RulesCommand;
 use failure::Failure;
 
 fn main() -> ExitCode {
@@ -83,8 +84,14 @@ fn run(cli: Cli) -> Result<(), Failure> {
             clap_complete::generate(shell, &mut <Cli as clap::CommandFactory>::command(), "wardhouse", &mut stdout());
             Ok(())
         }
-        Command::Rules(args::RulesCommand::Check { file }) => commands::rules::check(&file),
         command => {
+            if let Command::Rules(RulesCommand::Check { file, input }) = &command {
+                // Before the settings are read: a file is a ruleset whatever they are.
+                commands::rules::check(file)?;
+                if input.is_none() {
+                    return Ok(());
+                }
+            }
             let settings = settings::load(cli.global.config.as_deref(), cli.global.data.as_deref(), command.rules()).map_err(Failure::Settings)?;
             match command {
                 Command::Up(args) => commands::up::run(&settings, &args),

@@ -93,6 +93,18 @@ pub(crate) fn run(settings: &Settings, args: &BacktestArgs) -> Result<(), Failur
         Some(path) => from_file(path, &backtest, truth.as_ref())?,
         None => from_log(settings, &backtest, truth.as_ref())?,
     };
+    for sentence in shown.unanswered() {
+        anstream::eprintln!("{sentence}");
+    }
+    if let (Some(truth), Some(known)) = (&truth, &shown.outcomes)
+        && known.named == 0
+    {
+        anstream::eprintln!(
+            "warning: none of the {} transactions that --labels names is among the {} rows counted: precision and recall mean nothing here",
+            truth.len(),
+            known.rows
+        );
+    }
     if args.json {
         anstream::println!("{}", serde_json::to_string_pretty(&shown).map_err(|e| e.to_string())?);
     } else {

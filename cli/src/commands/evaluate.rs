@@ -97,10 +97,14 @@ pub(crate) fn run(settings: &Settings, args: &EvaluateArgs) -> Result<(), Failur
     };
     let measured = match (&args.input, &args.labels) {
         (Some(input), Some(labels)) => {
-            let truth = Labels::read(input::open(labels, None)?)?;
+            let truth = Labels::read(input::open(labels, None)?).map_err(|why| format!("{}: {why}", labels.display()))?;
             let bar = input::bar("scoring");
-            let measured = evaluate::labelled(&input.display().to_string(), &mut *input::open(input, Some(&bar))?, &truth, &evaluate)?;
+            let measured = evaluate::labelled(&input.display().to_string(), &mut *input::open(input, Some(&bar))?, &truth, &evaluate);
             bar.finish_and_clear();
+            let (measured, fit) = measured?;
+            for sentence in fit.warnings() {
+                anstream::eprintln!("warning: {sentence}");
+            }
             vec![measured]
         }
         _ => generated(args, &evaluate)?,

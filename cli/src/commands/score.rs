@@ -1,15 +1,41 @@
 //! `wardhouse score`: the engine offline.
+//!
+//! What must stay true: scores alone go to the output; what became of the lines is told on standard error.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use wh_scorer::offline::score::{self, Order, Rejects, ScoreSettings};
+use clap::Args;
+use wh_scorer::offline::pass;
+use wh_scorer::offline::score::{self, Rejects, ScoreSettings};
 
-use crate::args::{OrderName, ScoreArgs};
+use crate::args::OrderName;
 use crate::commands::input;
 use crate::failure::Failure;
 use crate::settings::Settings;
+
+/// `score`
+#[derive(Debug, Args)]
+pub(crate) struct ScoreArgs {
+    /// NDJSON, plain, gzip or zstd; stdin where none is named.
+    file: Option<PathBuf>,
+    /// Where malformed lines go, with line number and reason.
+    #[arg(long, value_name = "FILE")]
+    rejects: Option<PathBuf>,
+    /// Order of scoring.
+    #[arg(long, value_enum, default_value_t = OrderName::File)]
+    order: OrderName,
+    /// Threads; the output does not depend on it [default: one a core, at most three].
+    #[arg(long)]
+    threads: Option<usize>,
+    /// Write the output here instead of to stdout.
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Score by this ruleset file, in place of the one that the settings name.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) rules: Option<PathBuf>,
+}
 
 /// Rejected lines, as NDJSON; counted only where no file is named.
 struct RejectFile(Option<BufWriter<File>>);
@@ -28,7 +54,7 @@ impl Rejects for RejectFile {
 
 /// Refuses to write over a file that is read, or two outputs into one file.
 fn apart(args: &ScoreArgs) -> Result<(), Failure> {
-    let same = |a: &Option<std::path::PathBuf>, b: &Option<std::path::PathBuf>| match (a, b) {
+    let same = |a: &Option<PathBuf>, b: &Option<PathBuf>| match (a, b) {
         (Some(a), Some(b)) => a == b || matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b),
         _ => false,
     };
@@ -54,7 +80,7 @@ pub(crate) fn run(settings: &Settings, args: &ScoreArgs) -> Result<(), Failure> 
     let score = ScoreSettings {
         ruleset: settings.ruleset.clone(),
         reading: settings.reading.clone(),
-        order: if args.order == OrderName::EventTime { Order::EventTime } else { Order::File },
+        order: args.order.into(),
         partitions: settings.partitions,
         threads: args.threads.unwrap_or_else(input::cores),
     };
@@ -76,6 +102,9 @@ pub(crate) fn run(settings: &Settings, args: &ScoreArgs) -> Result<(), Failure> 
             (None, _) => " (name a file with --rejects to see why)".to_owned(),
         }
     );
+    for sentence in pass::sentences(&summary.unanswered, summary.scored, &[]) {
+        anstream::eprintln!("{sentence}");
+    }
     if summary.pattern_alerts_without_line > 0 {
         anstream::eprintln!(
             "{} alerts of patterns by account came when their line had been written, since more than {} lines would have waited: score with --order event-time to see them",

@@ -7,3 +7,4 @@ mod explained;
 mod faults;
 mod kill;
 mod offline;
+mod scoring;

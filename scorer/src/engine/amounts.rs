@@ -82,6 +82,11 @@ impl Amounts {
         self.count
     }
 
+    /// Bytes when serialised.
+    pub(super) fn bytes(&self) -> usize {
+        super::encoded::varint(self.count.into()) + 16
+    }
+
     /// The usual amount in currency units, without the prior.
     #[must_use]
     pub fn usual(&self) -> f64 {

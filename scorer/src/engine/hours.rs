@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::encoded::{length, varint};
+
 /// Hours of a week.
 pub const HOURS: usize = 168;
 /// So many own hours weigh as much as the prior.
@@ -21,7 +23,7 @@ pub struct Hours {
 const HALVE_AT: u8 = 60;
 
 impl Hours {
-    /// Takes an event in: its hour of the week, and its hour since 1970.
+    /// Takes an event in: its hour of the week, and its hour since 1970, both by the hospital's clocks.
     pub fn learn(&mut self, hour: u8, since: u32) {
         if since == self.last {
             return;
@@ -40,6 +42,11 @@ impl Hours {
         }
         self.counts[at] += 1;
         self.sum += 1;
+    }
+
+    /// Bytes when serialised.
+    pub(super) fn bytes(&self) -> usize {
+        length(self.counts.len()) + self.counts.len() + varint(self.sum.into()) + varint(self.last.into())
     }
 
     /// Days and hours learnt, faded ones less.

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::encoded::{length, varint};
+
 /// A fingerprint with how often and when it was last seen. About 9 bytes when serialised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Entry {
@@ -63,9 +65,10 @@ impl Known {
         self.entries.iter().max_by(|a, b| a.count.cmp(&b.count).then(b.fingerprint.cmp(&a.fingerprint))).map(|e| e.fingerprint)
     }
 
-    /// Takes a day's first event in, and no other of that day: what is done often on one day is learnt once.
+    /// Takes a day's first event in, and no other of that day: what is done often on one day is learnt once. Hours are those of the
+    /// hospital's clocks, so that a day is its day. What comes late to a day that is over adds none to those behind it.
     pub fn learn_daily(&mut self, fingerprint: u32, hour: u32, capacity: usize) {
-        if self.entries.iter().any(|e| e.fingerprint == fingerprint && e.last / 24 == hour / 24) {
+        if self.entries.iter().any(|e| e.fingerprint == fingerprint && e.last / 24 >= hour / 24) {
             return;
         }
         self.learn(fingerprint, hour, capacity);
@@ -88,12 +91,31 @@ impl Known {
             return;
         }
         self.novel += 1;
-        if self.entries.len() >= capacity
-            && let Some(oldest) = self.entries.iter().enumerate().min_by_key(|(_, e)| (e.last, e.fingerprint)).map(|(i, _)| i)
-        {
-            self.entries.swap_remove(oldest);
+        if self.entries.len() >= capacity {
+            self.forget_oldest(0);
         }
         self.entries.push(Entry { fingerprint, count: 1, last: hour });
+    }
+
+    /// Forgets the one not seen for longest, where there are more than `keep`: whether it did.
+    pub(super) fn forget_oldest(&mut self, keep: usize) -> bool {
+        let oldest = self.entries.iter().enumerate().min_by_key(|(_, e)| (e.last, e.fingerprint)).map(|(i, _)| i);
+        let Some(oldest) = oldest.filter(|_| self.entries.len() > keep) else { return false };
+        self.entries.swap_remove(oldest);
+        true
+    }
+
+    /// Says of what was seen after an hour that it was seen then: the clock that said otherwise was wrong.
+    pub(super) fn take_back(&mut self, hour: u32) {
+        for entry in &mut self.entries {
+            entry.last = entry.last.min(hour);
+        }
+    }
+
+    /// Bytes when serialised.
+    pub(super) fn bytes(&self) -> usize {
+        let entries: usize = self.entries.iter().map(|e| 4 + varint(e.count.into()) + varint(e.last.into())).sum();
+        length(self.entries.len()) + entries + varint(self.seen.into()) + varint(self.novel.into())
     }
 }
 
@@ -108,5 +130,14 @@ mod tests {
             known.learn(fingerprint, u32::try_from(at).unwrap(), 3);
         }
         assert_eq!((known.count(1), known.count(2), known.count(3), known.count(4), known.distinct()), (2, 0, 1, 1, 3));
+    }
+
+    #[test]
+    fn a_day_is_learnt_once_and_one_that_is_over_not_again() {
+        let mut known = Known::default();
+        for hour in [24, 30, 47, 48, 25, 30, 71, 72] {
+            known.learn_daily(5, hour, 4);
+        }
+        assert_eq!((known.count(5), known.count_before(5, 80), known.count_before(5, 96)), (3, 2, 3));
     }
 }

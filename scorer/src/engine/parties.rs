@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::encoded::{length, signed, varint};
+
 /// One party. About 22 bytes when serialised.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Party {
@@ -75,6 +77,14 @@ impl Party {
         log_amount > f64::from(self.end) / 1000.0 + 0.05
     }
 
+    /// Bytes when serialised.
+    fn bytes(&self) -> usize {
+        let numbers = varint(self.count.into()) + varint(self.first.into()) + varint(self.last.into());
+        let amounts = [self.mean, self.begin, self.end, self.above].into_iter().map(|amount| signed(amount.into())).sum::<usize>();
+        // The fingerprint, and spread, rises, heat and odd of one byte each.
+        4 + numbers + amounts + 4
+    }
+
     /// Heat left at an hour.
     #[must_use]
     pub fn heat_at(&self, hour: u32) -> f64 {
@@ -146,10 +156,8 @@ impl Parties {
                 if !quarantined {
                     self.novel += 1;
                 }
-                if self.entries.len() >= capacity
-                    && let Some(oldest) = self.entries.iter().enumerate().min_by_key(|(_, e)| (e.last, e.count, e.fingerprint)).map(|(i, _)| i)
-                {
-                    self.entries.swap_remove(oldest);
+                if self.entries.len() >= capacity {
+                    self.forget_oldest(0);
                 }
                 self.entries.push(Party { fingerprint, first: hour, last: hour, mean: x, spread: 15, begin: x, end: x, ..Party::default() });
                 self.entries.len() - 1
@@ -184,5 +192,26 @@ impl Parties {
         }
         party.count = party.count.saturating_add(1);
         party.last = party.last.max(hour);
+    }
+
+    /// Forgets the one not seen for longest, where there are more than `keep`: whether it did.
+    pub(super) fn forget_oldest(&mut self, keep: usize) -> bool {
+        let oldest = self.entries.iter().enumerate().min_by_key(|(_, e)| (e.last, e.count, e.fingerprint)).map(|(i, _)| i);
+        let Some(oldest) = oldest.filter(|_| self.entries.len() > keep) else { return false };
+        self.entries.swap_remove(oldest);
+        true
+    }
+
+    /// Says of what was seen after an hour that it was seen then: the clock that said otherwise was wrong.
+    pub(super) fn take_back(&mut self, hour: u32) {
+        for party in &mut self.entries {
+            (party.first, party.last) = (party.first.min(hour), party.last.min(hour));
+        }
+    }
+
+    /// Bytes when serialised.
+    pub(super) fn bytes(&self) -> usize {
+        let entries: usize = self.entries.iter().map(Party::bytes).sum();
+        length(self.entries.len()) + entries + varint(self.seen.into()) + varint(self.novel.into()) + varint(self.again.into())
     }
 }

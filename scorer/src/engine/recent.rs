@@ -1,15 +1,19 @@
 //! The last notable rows of a user with what made them so: what patterns over several rows are found in, and whose members they name.
+//!
+//! What must stay true: how many rows are remembered does not depend on how long ids are; only how many of them can still be named does.
 
 use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 use wh_schemas::TransactionType;
 
+use super::encoded::{length, signed, varint};
+
 /// Rows that are remembered, in all.
 const CAPACITY: usize = 28;
 /// Among them, rows that nothing was notable about.
 const PLAIN: usize = 8;
-/// Bytes of ids that are remembered, in all: where ids are long, fewer rows are.
+/// Bytes of ids that are remembered, in all: where ids are long, fewer rows can be named.
 const ID_BYTES: usize = 640;
 
 /// What can be notable about a row.
@@ -47,6 +51,8 @@ pub enum Id {
     Text(Box<str>),
     /// A UUID in its usual form, lower case.
     Uuid(#[serde(with = "postcard::fixint::le")] u128),
+    /// No longer known: what the row does to others is.
+    Gone,
 }
 
 impl Id {
@@ -62,19 +68,31 @@ impl Id {
         Id::Text(text.into())
     }
 
-    /// The id's text.
+    /// The id's text, where it is still known.
     #[must_use]
-    pub fn text(&self) -> String {
+    pub fn text(&self) -> Option<String> {
         match self {
-            Id::Text(text) => text.to_string(),
-            Id::Uuid(number) => uuid::Uuid::from_u128(*number).hyphenated().to_string(),
+            Id::Text(text) => Some(text.to_string()),
+            Id::Uuid(number) => Some(uuid::Uuid::from_u128(*number).hyphenated().to_string()),
+            Id::Gone => None,
         }
     }
 
-    fn bytes(&self) -> usize {
+    /// Bytes that the name takes.
+    fn named_bytes(&self) -> usize {
         match self {
             Id::Text(text) => text.len() + 1,
             Id::Uuid(_) => 16,
+            Id::Gone => 0,
+        }
+    }
+
+    /// Bytes when serialised.
+    pub(super) fn bytes(&self) -> usize {
+        1 + match self {
+            Id::Text(text) => length(text.len()) + text.len(),
+            Id::Uuid(_) => 16,
+            Id::Gone => 0,
         }
     }
 }
@@ -111,6 +129,11 @@ impl Row {
         self.marks & mark as u16 != 0
     }
 
+    /// Bytes when serialised: type, deviation and score take one each.
+    fn bytes(&self) -> usize {
+        signed(self.at) + signed(self.cents) + 8 + varint(self.marks.into()) + 3 + self.id.bytes()
+    }
+
     /// Whether it is of a type.
     #[must_use]
     pub fn of(&self, transaction_type: TransactionType) -> bool {
@@ -134,9 +157,34 @@ impl Recent {
         {
             self.rows.remove(oldest);
         }
-        while self.rows.len() > CAPACITY || (self.rows.len() > 1 && self.rows.iter().map(|r| r.id.bytes()).sum::<usize>() > ID_BYTES) {
+        while self.rows.len() > CAPACITY {
             self.rows.pop_front();
         }
+        while self.rows.iter().map(|r| r.id.named_bytes()).sum::<usize>() > ID_BYTES && self.forget_name(1) {}
+    }
+
+    /// Forgets the name of the oldest row, of a plain one first, where more than `keep` are known: whether it did.
+    pub(super) fn forget_name(&mut self, keep: usize) -> bool {
+        let named = |row: &Row| row.id != Id::Gone;
+        if self.rows.iter().filter(|row| named(row)).count() <= keep {
+            return false;
+        }
+        let plain = self.rows.iter().position(|row| named(row) && row.marks == 0);
+        let Some(oldest) = plain.or_else(|| self.rows.iter().position(named)) else { return false };
+        if let Some(row) = self.rows.get_mut(oldest) {
+            row.id = Id::Gone;
+        }
+        true
+    }
+
+    /// Forgets the oldest row, where there are more than `keep`: whether it did.
+    pub(super) fn forget_oldest(&mut self, keep: usize) -> bool {
+        self.rows.len() > keep && self.rows.pop_front().is_some()
+    }
+
+    /// Bytes when serialised.
+    pub(super) fn bytes(&self) -> usize {
+        length(self.rows.len()) + self.rows.iter().map(Row::bytes).sum::<usize>()
     }
 
     /// Rows within `length` seconds up to and including `until`.
@@ -147,5 +195,37 @@ impl Recent {
     /// All rows.
     pub fn rows(&self) -> impl Iterator<Item = &Row> {
         self.rows.iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(number: i64, marks: u16, id: &str) -> Row {
+        Row { at: number, cents: 100, account: 1, counterparty: 2, kind: 1, marks, tenths: -3, score: 9, id: Id::new(id) }
+    }
+
+    #[test]
+    fn long_ids_cost_names_and_no_rows() {
+        let (mut short, mut long) = (Recent::default(), Recent::default());
+        for number in 0..60 {
+            let marks = if number % 3 == 0 { 0 } else { Mark::Spike as u16 };
+            short.remember(row(number, marks, &format!("T{number}")));
+            long.remember(row(number, marks, &format!("{number:0>128}")));
+            assert_eq!(long.bytes(), postcard::to_allocvec(&long).unwrap().len());
+            let kept = |recent: &Recent| recent.rows().map(|row| (row.at, row.marks)).collect::<Vec<_>>();
+            assert_eq!(kept(&short), kept(&long));
+        }
+        let named: Vec<i64> = long.rows().filter(|row| row.id.text().is_some()).map(|row| row.at).collect();
+        assert!(named.len() >= 4 && long.rows().count() == CAPACITY, "{named:?}");
+        assert!(short.rows().all(|row| row.id.text().is_some()));
+    }
+
+    #[test]
+    fn a_uuid_takes_sixteen_bytes_and_reads_back() {
+        let text = "0191b2c3-4d5e-7f60-8a9b-0c1d2e3f4a5b";
+        assert!(matches!(Id::new(text), Id::Uuid(_)) && Id::new(text).text().as_deref() == Some(text));
+        assert_eq!(Id::new(&text.to_uppercase()).text().unwrap(), text.to_uppercase());
     }
 }

@@ -5,6 +5,8 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::encoded::{length, signed};
+
 /// Rows that are remembered: about 9 bytes each when serialised.
 const CAPACITY: usize = 88;
 
@@ -80,6 +82,18 @@ impl Repeats {
             self.rows.pop_front();
         }
         self.rows.push_back(Row { parties, amount, hour });
+    }
+
+    /// Forgets the oldest row, where there are more than `keep`: whether it did.
+    pub(super) fn forget_oldest(&mut self, keep: usize) -> bool {
+        self.rows.len() > keep && self.rows.pop_front().is_some()
+    }
+
+    /// Bytes when serialised.
+    pub(super) fn bytes(&self) -> usize {
+        let mut before = 0_u32;
+        let rows: usize = self.rows.iter().map(|r| 6 + signed(r.hour.wrapping_sub(std::mem::replace(&mut before, r.hour)).cast_signed().into())).sum();
+        length(self.rows.len()) + rows
     }
 }
 

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use wh_schemas::json::{self, Text};
 use wh_schemas::scored::Dimension;
+use wh_schemas::time::HOUR;
 use wh_schemas::{Micros, TransactionType, ids};
 
 use super::amounts::Prior;
@@ -17,6 +18,8 @@ use super::combination::CombinationRules;
 use super::patterns::PatternRules;
 use crate::patterns::AccountRules;
 use crate::rules::TeamRule;
+
+mod defaults;
 
 /// Rules of one version.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -206,18 +209,6 @@ mod zone_name {
     }
 }
 
-impl Default for Levels {
-    fn default() -> Self {
-        Levels { medium_from: 31, high_from: 71, alert_from: 70, critical_from: 85 }
-    }
-}
-
-impl Default for Caps {
-    fn default() -> Self {
-        Caps { amount: 25, time: 20, frequency: 25, behavior: 20, metadata: 10 }
-    }
-}
-
 impl Caps {
     /// The cap of one dimension.
     #[must_use]
@@ -228,96 +219,6 @@ impl Caps {
             Dimension::Frequency => self.frequency,
             Dimension::Behavior => self.behavior,
             Dimension::Metadata => self.metadata,
-        }
-    }
-}
-
-impl Default for AmountRules {
-    fn default() -> Self {
-        AmountRules {
-            from: 0.5,
-            points_a_scale: 3.5,
-            points_beyond_three: 3.0,
-            points_above_largest: 4.0,
-            points_other_price: 1.5,
-            points_below_limit: 3.0,
-            points_dear_party: 2.0,
-        }
-    }
-}
-
-impl Default for TimeRules {
-    fn default() -> Self {
-        TimeRules { below: 0.6, points_a_halving: 4.5 }
-    }
-}
-
-impl Default for FrequencyRules {
-    fn default() -> Self {
-        FrequencyRules { from: 1.0, points_a_deviation: 0.9, points_of_heat: 0.7, points_again: 2.5 }
-    }
-}
-
-impl Default for BehaviorRules {
-    fn default() -> Self {
-        BehaviorRules {
-            points_unusual_type: 4.0,
-            points_unusual_department: 1.2,
-            points_new_account: 2.0,
-            points_new_counterparty: 0.7,
-            points_young_party: 4.5,
-            dormant_days: 14,
-            points_dormant: 8.0,
-            points_repeated: 4.0,
-            points_rare_reversal: 3.0,
-            points_odd_party: 2.5,
-            mature_after: 20,
-        }
-    }
-}
-
-impl Default for MetadataRules {
-    fn default() -> Self {
-        MetadataRules { points_new_value: 1.0 }
-    }
-}
-
-impl Default for StateRules {
-    fn default() -> Self {
-        StateRules { max_users_per_partition: 200_000 }
-    }
-}
-
-impl Default for Priors {
-    fn default() -> Self {
-        let prior = |usual: f64, scale: f64| Prior { location: libm::log(usual), scale };
-        // billing, payment, refund, transfer, adjustment, insurance_claim, payroll, procurement
-        let usual = [prior(350.0, 1.3), prior(400.0, 1.4), prior(180.0, 1.3), prior(1_500.0, 1.5), prior(150.0, 1.4), prior(1_200.0, 1.4), prior(2_800.0, 0.9), prior(900.0, 1.5)];
-        Priors { overall: TransactionType::ALL.iter().map(|t| t.as_str().to_owned()).zip(usual).collect(), departments: BTreeMap::new() }
-    }
-}
-
-impl Default for Ruleset {
-    fn default() -> Self {
-        Ruleset {
-            name: "default".to_owned(),
-            time_zone: Tz::UTC,
-            limits: vec![1_000.0, 5_000.0, 10_000.0, 50_000.0],
-            below_limit: 0.08,
-            metadata_keys: ["ip", "ip_address", "terminal", "terminal_id", "device", "device_id", "channel", "location"].map(str::to_owned).to_vec(),
-            levels: Levels::default(),
-            caps: Caps::default(),
-            amount: AmountRules::default(),
-            time: TimeRules::default(),
-            frequency: FrequencyRules::default(),
-            behavior: BehaviorRules::default(),
-            metadata: MetadataRules::default(),
-            patterns: PatternRules::default(),
-            combination: CombinationRules::default(),
-            accounts: AccountRules::default(),
-            state: StateRules::default(),
-            priors: Priors::default(),
-            rules: Vec::new(),
         }
     }
 }
@@ -356,7 +257,23 @@ impl Ruleset {
         timestamp.hour_of_week(self.time_zone)
     }
 
-    /// Fingerprints of the values under the allow-listed keys of a metadata object.
+    /// Hours since 1970 by the hospital's clocks, 0 before: 24 of them are one of its days.
+    #[must_use]
+    pub fn local_hours(&self, timestamp: Micros) -> u32 {
+        let hours = match timestamp.utc() {
+            Some(utc) if self.time_zone != Tz::UTC => utc.with_timezone(&self.time_zone).naive_local().and_utc().timestamp().div_euclid(3_600),
+            _ => timestamp.0.div_euclid(HOUR),
+        };
+        u32::try_from(hours.max(0)).unwrap_or(u32::MAX)
+    }
+
+    /// What a metadata key is known by in the state, whatever its place among the others.
+    pub(super) fn key_print(key: &str) -> u32 {
+        ids::murmur2(key.as_bytes())
+    }
+
+    /// Fingerprints of the values under the allow-listed keys of a metadata object. Texts, numbers and truth values have one; an object or
+    /// an array has none, as if it were not there: what an inner key says was allowed by nobody.
     #[must_use]
     pub fn metadata_values(&self, metadata: &str) -> Vec<Option<u32>> {
         let mut values = vec![None; self.metadata_keys.len()];
@@ -366,8 +283,16 @@ impl Ruleset {
         let Ok(members) = json::members(metadata) else { return values };
         for (slot, key) in values.iter_mut().zip(&self.metadata_keys) {
             let found: Option<&(Text<'_>, &RawValue)> = members.iter().find(|(name, _)| name.as_str() == key);
-            *slot = found.filter(|(_, value)| value.get() != "null").map(|(_, value)| super::short(ids::fingerprint(value.get().as_bytes())));
+            *slot = found.filter(|(_, value)| is_scalar(value.get())).map(|(_, value)| super::short(ids::fingerprint(value.get().as_bytes())));
         }
         values
     }
 }
+
+/// Whether a value's JSON is a text, a number or a truth value.
+pub(crate) fn is_scalar(json: &str) -> bool {
+    json != "null" && !json.starts_with(['{', '['])
+}
+
+#[cfg(test)]
+mod tests;

@@ -22,6 +22,8 @@ pub const YOUNG: u32 = 24 * 7;
 pub struct Signals {
     /// Local hour of the week.
     pub hour: u8,
+    /// Local hours since 1970.
+    pub local: u32,
     /// 0 for a user never seen, towards 1 as events are learnt.
     pub maturity: f64,
     /// ln(amount).
@@ -89,6 +91,7 @@ impl Signals {
         let at = observation.timestamp;
         let now = hours_of(at.0);
         let hour = ruleset.hour_of_week(at);
+        let local = ruleset.local_hours(at);
         let index = observation.transaction_type.index();
         #[expect(clippy::cast_precision_loss, reason = "a count of events")]
         let learnt = user.learnt as f64;
@@ -107,28 +110,25 @@ impl Signals {
         let per_day = user.events_per_active_day();
         let hourly = user.hours.expected_in_hour(hour, per_day * 6.0).max(per_day / 12.0);
         let active = user.active_days.max(1.0);
-        let type_share = (f64::from(user.kinds.count_before(u32::try_from(index).unwrap_or(0), now)) + 0.3) / (active + 3.0);
+        let type_share = (f64::from(user.kinds.count_before(u32::try_from(index).unwrap_or(0), local)) + 0.3) / (active + 3.0);
         let department = observation.department_print;
-        let department_share = (f64::from(user.departments.count_before(department, now)) + 0.3) / (active + 3.0);
+        let department_share = (f64::from(user.departments.count_before(department, local)) + 0.3) / (active + 3.0);
         #[expect(clippy::cast_precision_loss, reason = "microseconds between two events")]
         let idle_hours = if user.learnt == 0 { 0.0 } else { (at.0.saturating_sub(user.last)).max(0) as f64 / HOUR as f64 };
         let usual_gap = (f64::from(user.longest_gap) * 2.5).max(24.0 * f64::from(ruleset.behavior.dormant_days));
         let dormant = if user.learnt >= 10 && idle_hours > usual_gap { 1.0 + libm::log2(idle_hours / usual_gap) } else { 0.0 };
-        let metadata_bits = user
-            .metadata
-            .iter()
-            .zip(&observation.metadata)
-            .map(|(known, value)| match value {
-                // An absent key says nothing: producers differ in what they fill.
-                Some(value) if known.seen() >= 15 && known.count(*value) == 0 => known.novelty_bits(),
-                _ => 0.0,
-            })
-            .collect();
+        // An absent key says nothing: producers differ in what they fill.
+        let surprise = |key: &str, value: u32| {
+            let known = user.values_of(Ruleset::key_print(key))?;
+            (known.seen() >= 15 && known.count(value) == 0).then(|| known.novelty_bits())
+        };
+        let metadata_bits = ruleset.metadata_keys.iter().zip(&observation.metadata).map(|(key, value)| value.and_then(|value| surprise(key, value)).unwrap_or(0.0)).collect();
         let kind = u8::try_from(index).unwrap_or(0);
         let likeness = user.repeats.likeness(account, counterparty, kind, observation.amount.0, now, REPEAT_HORIZON);
         let party = other.or(if counterparty == 0 { own } else { None });
         let mut signals = Signals {
             hour,
+            local,
             maturity,
             log_amount: x,
             deviation,
@@ -150,7 +150,7 @@ impl Signals {
             idle_hours,
             dormant,
             likeness,
-            price_days: user.prices.count_before(super::user::price(kind, observation.amount.0), now),
+            price_days: user.prices.count_before(super::user::price(kind, observation.amount.0), local),
             fresh: f64::from(user.fresh),
             batch: u32::try_from(
                 user.recent.within(at.0.div_euclid(SECOND), 3_600).filter(|row| row.kind == kind && (row.counterparty != counterparty || row.account != account)).count(),

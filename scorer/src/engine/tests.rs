@@ -1,8 +1,13 @@
 //! What the engine promises, on small streams.
 
+mod budget;
+mod dates;
+mod keys;
+
 use super::*;
-use wh_schemas::scored::ALERT_SCORE;
+use wh_schemas::scored::{ALERT_SCORE, Dimension};
 use wh_schemas::time::{DAY, HOUR};
+use wh_schemas::{Cents, Micros, TransactionType};
 
 fn observation(at: i64, user: &str, cents: i64) -> Observation<'_> {
     Observation {
@@ -69,6 +74,10 @@ fn a_usual_row_scores_low_and_a_run_of_spikes_alerts() {
 #[test]
 fn what_alerts_is_not_learnt() {
     let mut engine = trained();
+    // After a weekend a user's first row is learnt when the next one comes.
+    for i in [2, 1] {
+        engine.score(&observation(AFTER - i * 60_000_000, "U1", 25_000));
+    }
     let before = engine.user("U1").unwrap().amounts;
     engine.score(&observation(AFTER, "U1", 9_000_000));
     let learnt = engine.user("U1").unwrap().amounts;
@@ -183,8 +192,62 @@ fn what_is_released_from_quarantine_is_learnt() {
     let second = observation(AFTER + HOUR, "U1", 9_000_000);
     assert!(engine.score(&second).risk_score() >= ALERT_SCORE);
     let before = engine.user("U1").unwrap().clone();
-    engine.release(&second);
+    assert_eq!(engine.release(&second), Released::Learnt);
     let after = engine.user("U1").unwrap();
     assert_eq!((after.learnt, after.alerts), (before.learnt + 1, before.alerts - 1));
     assert_ne!(after.amounts, before.amounts);
+}
+
+#[test]
+fn what_is_not_in_quarantine_cannot_be_released() {
+    let mut engine = trained();
+    let usual = observation(AFTER, "U1", 25_000);
+    assert!(engine.score(&usual).risk_score() < ALERT_SCORE);
+    engine.score(&observation(AFTER + HOUR, "U1", 9_000_000));
+    let second = observation(AFTER + 2 * HOUR, "U1", 9_000_000);
+    assert!(engine.score(&second).risk_score() >= ALERT_SCORE);
+    let before = engine.user("U1").unwrap().clone();
+    for other in [
+        usual,
+        Observation { user_id: "U-never-seen", ..second.clone() },
+        Observation { transaction_id: "T2", ..second.clone() },
+        Observation { amount: Cents(9_000_001), ..second.clone() },
+        Observation { timestamp: Micros(AFTER + 900 * DAY), ..second.clone() },
+        Observation { timestamp: Micros(0), ..second.clone() },
+    ] {
+        assert_eq!(engine.release(&other), Released::NotQuarantined);
+        assert_eq!(engine.user("U1").unwrap(), &before);
+    }
+    assert_eq!(engine.release(&second), Released::Learnt);
+    let learnt = engine.user("U1").unwrap().clone();
+    assert_eq!(engine.release(&second), Released::NotQuarantined, "released once");
+    assert_eq!(engine.user("U1").unwrap(), &learnt);
+}
+
+#[test]
+fn a_release_of_what_is_too_old_to_teach_changes_nothing() {
+    let mut engine = trained();
+    engine.score(&observation(AFTER, "U1", 9_000_000));
+    let second = observation(AFTER + HOUR, "U1", 9_000_000);
+    assert!(engine.score(&second).risk_score() >= ALERT_SCORE);
+    for day in 1..40 {
+        engine.score(&observation(AFTER + day * DAY, "U2", 25_000));
+    }
+    let before = engine.user("U1").unwrap().clone();
+    assert_eq!(engine.release(&second), Released::Implausible);
+    assert_eq!(engine.user("U1").unwrap(), &before);
+}
+
+#[test]
+fn the_longest_gap_fades() {
+    let mut engine = trained();
+    let longest = engine.user("U1").unwrap().longest_gap;
+    assert!((60.0..64.5).contains(&longest), "a weekend and a little less: {longest}");
+    for day in 0..300 {
+        for i in 0..20 {
+            engine.score(&observation(MONDAY + 43 * DAY + day * DAY + 8 * HOUR + i * HOUR / 2, "U1", 20_000 + i * 7));
+        }
+    }
+    let faded = engine.user("U1").unwrap().longest_gap;
+    assert!(faded < longest / 2.0, "{faded} of {longest}");
 }

@@ -1,35 +1,30 @@
-//! One user's baseline: bounded, versioned, compact. At most 4 KiB when serialised.
+//! One user's baseline: bounded, versioned, compact.
+//!
+//! What must stay true: at most [`MOST_BYTES`] when serialised, after every row; what is written and read back is the same state, to the bit, so
+//! that whoever goes on from a checkpoint goes on as if nothing had happened.
+
+mod fitting;
+mod learning;
+mod waiting;
 
 use serde::{Deserialize, Serialize};
-use wh_schemas::time::{DAY, HOUR, SECOND};
+use wh_schemas::time::{DAY, HOUR};
 use wh_schemas::{Micros, TransactionType};
 
-use super::Observation;
-use super::amounts::{Amounts, log_amount, stored};
+use super::amounts::Amounts;
 use super::hours::Hours;
 use super::known::Known;
 use super::parties::Parties;
-use super::recent::{Id, Mark, Recent, Row};
+use super::recent::Recent;
 use super::repeats::Repeats;
-use super::ruleset::Ruleset;
-use super::signals::Signals;
-use super::stream_time::Timeliness;
 use super::window::Window;
 
+pub use fitting::MOST_BYTES;
+pub(super) use learning::{Moment, Outcome};
+use waiting::Waiting;
+
 /// Version of the serialised form, its first byte.
-pub const STATE_VERSION: u8 = 2;
-/// Counterparties that are remembered.
-const COUNTERPARTIES: usize = 32;
-/// Accounts that are remembered.
-const ACCOUNTS: usize = 12;
-/// Departments that are remembered.
-const DEPARTMENTS: usize = 8;
-/// Values that are remembered of each metadata key.
-const METADATA_VALUES: usize = 4;
-/// Prices that are remembered.
-const PRICES: usize = 24;
-/// Further than this a user's time is not ahead of a plausible row: 35 days, as the stream's.
-const AHEAD_OF_STREAM: i64 = 36 * DAY;
+pub const STATE_VERSION: u8 = 3;
 /// How many kinds of marks have a rate of their own.
 pub const MARKS: usize = 11;
 
@@ -53,6 +48,15 @@ impl Rate {
         self.hits = self.hits * KEPT + if hit { 1.0 } else { 0.0 };
         self.trials = self.trials * KEPT + 1.0;
     }
+}
+
+/// What is known of the values under one metadata key.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Keyed {
+    /// What the key is known by: its place in the ruleset says nothing.
+    #[serde(with = "postcard::fixint::le")]
+    key: u32,
+    values: Known,
 }
 
 /// What is usual for a user.
@@ -90,8 +94,8 @@ pub struct UserState {
     pub departments: Known,
     /// The department seen most often.
     pub home_department: String,
-    /// Values of the allow-listed metadata keys.
-    pub metadata: Vec<Known>,
+    /// Values of the allow-listed metadata keys that the user's rows had.
+    metadata: Vec<Keyed>,
     /// Sum of ln(amount), for the mean that people are shown.
     pub log_amount_sum: f64,
     /// Events learnt.
@@ -101,7 +105,7 @@ pub struct UserState {
     /// Events of those days, faded alike.
     pub active_events: f64,
     /// Longest time without an event, in hours, fading.
-    pub longest_gap: u32,
+    pub longest_gap: f32,
     /// When the last gap of dormancy ended.
     pub woke: i64,
     /// How often each mark is on a row.
@@ -118,6 +122,10 @@ pub struct UserState {
     pub repeats: Repeats,
     /// The last notable rows.
     pub recent: Recent,
+    /// What the last rows in quarantine are known by, oldest first.
+    quarantined: Vec<[u8; 4]>,
+    /// A row whose time is not certain yet.
+    waiting: Option<Box<Waiting>>,
 }
 
 /// Why a serialised state cannot be read.
@@ -173,7 +181,7 @@ impl UserState {
             learnt: 0,
             active_days: 0.0,
             active_events: 0.0,
-            longest_gap: 0,
+            longest_gap: 0.0,
             woke: i64::MIN,
             rates: [Rate::default(); MARKS],
             points: (0.0, 0.0),
@@ -182,6 +190,8 @@ impl UserState {
             fresh: 0.0,
             repeats: Repeats::default(),
             recent: Recent::default(),
+            quarantined: Vec::new(),
+            waiting: None,
         }
     }
 
@@ -244,109 +254,15 @@ impl UserState {
         f64::from(self.heat) * libm::exp2(-hours / 12.0)
     }
 
-    /// Takes a scored event in. One far from the stream's time moves nothing; one in quarantine moves windows and memories only.
-    #[expect(clippy::too_many_arguments, reason = "called once, by the engine that has them all")]
-    pub(super) fn observe(&mut self, observation: &Observation<'_>, signals: &Signals, timeliness: Timeliness, points: u8, patternless: f64, quarantined: bool, ruleset: &Ruleset) {
-        self.events += 1;
-        if timeliness == Timeliness::Implausible {
-            return;
-        }
-        let at = observation.timestamp.0;
-        let hour = hours_of(at);
-        if self.learnt == 0 && self.alerts == 0 {
-            // What came before was of another century.
-            (self.first, self.last) = (at, at);
-        } else if self.last > at.saturating_add(AHEAD_OF_STREAM) {
-            // Clocks that were wrong together led this user's time astray, and the stream has come back from it.
-            (self.last, self.window, self.longest_gap) = (at, Window::default(), 0);
-        }
-        if timeliness == Timeliness::Current || at + 24 * HOUR > self.last {
-            self.window.insert(observation.timestamp);
-        }
-        let kind = u8::try_from(observation.transaction_type.index()).unwrap_or(0);
-        let (account, counterparty) = (observation.account_short(), observation.counterparty_short());
-        let x = log_amount(observation.amount);
-        let odd = (patternless - f64::from(self.points.0) - 4.0).clamp(0.0, 40.0) / 2.0;
-        self.heat = stored((self.heat_at(at) + odd).min(200.0));
-        #[expect(clippy::cast_possible_truncation, reason = "clamped to the range of i8")]
-        let tenths = (signals.deviation.z * 10.0).clamp(-100.0, 100.0) as i8;
-        self.recent.remember(Row {
-            tenths,
-            at: at.div_euclid(SECOND),
-            cents: observation.amount.0,
-            account,
-            counterparty,
-            kind,
-            marks: signals.marks,
-            score: points,
-            id: Id::new(observation.transaction_id),
-        });
-        self.accounts.learn(account, hour, x, signals.deviation.z, odd, quarantined, ACCOUNTS);
-        if counterparty != 0 {
-            self.counterparties.learn(counterparty, hour, x, signals.deviation.z, odd, quarantined, COUNTERPARTIES);
-        }
-        let novel = signals.marks & (Mark::NewParty as u16 | Mark::Outside as u16) != 0;
-        self.fresh = stored(0.9 * f64::from(self.fresh) + if novel { 0.1 } else { 0.0 });
-        self.repeats.learn(account, counterparty, kind, observation.amount.0, hour);
-        if self.learnt == 0 || at.div_euclid(DAY) > self.last.div_euclid(DAY) {
-            for (most, today) in self.bursts.iter_mut().zip(&mut self.bursts_today) {
-                *most = (*most).max(std::mem::take(today));
-            }
-            self.active_days = self.active_days * 0.97 + 1.0;
-            self.active_events *= 0.97;
-        }
-        if signals.idle_hours > 0.0 {
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "hours between two plausible times")]
-            let gap = signals.idle_hours.min(1e6) as u32;
-            if gap > self.longest_gap {
-                if signals.dormant > 0.0 {
-                    self.woke = at;
-                }
-                self.longest_gap = gap;
-            } else {
-                self.longest_gap -= self.longest_gap / 4_000;
-            }
-        }
-        self.last = self.last.max(at);
-        if quarantined {
-            self.alerts += 1;
-            return;
-        }
-        self.learn(observation, signals, patternless, ruleset);
+    /// What is known of the values under a metadata key.
+    #[must_use]
+    pub(super) fn values_of(&self, key: u32) -> Option<&Known> {
+        self.metadata.iter().find(|keyed| keyed.key == key).map(|keyed| &keyed.values)
     }
 
-    /// What a row teaches that is not in quarantine, or is released from it.
-    pub(super) fn learn(&mut self, observation: &Observation<'_>, signals: &Signals, points: f64, ruleset: &Ruleset) {
-        let hour = hours_of(observation.timestamp.0);
-        self.learnt += 1;
-        self.active_events += 1.0;
-        self.log_amount_sum += log_amount(observation.amount);
-        let index = observation.transaction_type.index();
-        if let (Some(amounts), Some(count), Some(burst)) = (self.amounts.get_mut(index), self.types.get_mut(index), self.bursts_today.get_mut(index)) {
-            amounts.learn(observation.amount, ruleset.prior(observation.department, observation.transaction_type));
-            *count = count.saturating_add(1);
-            *burst = (*burst).max(u8::try_from(signals.ten_minutes.events.min(255)).unwrap_or(u8::MAX));
-        }
-        let kind = u8::try_from(index).unwrap_or(0);
-        self.prices.learn_daily(price(kind, observation.amount.0), hour, PRICES);
-        for (bit, rate) in self.rates.iter_mut().enumerate() {
-            rate.learn(signals.marks & (1 << bit) != 0);
-        }
-        let (mean, deviation) = (f64::from(self.points.0), f64::from(self.points.1));
-        let rate = (1.0 / f64::from(u32::try_from(self.learnt.min(200)).unwrap_or(200))).max(0.01);
-        self.points = (stored(mean + rate * (points - mean)), stored(deviation + rate * (libm::fabs(points - mean) - deviation)));
-        self.hours.learn(signals.hour, hour);
-        let department = observation.department_print;
-        self.departments.learn_daily(department, hour, DEPARTMENTS);
-        self.kinds.learn_daily(u32::try_from(index).unwrap_or(0), hour, 8);
-        if self.departments.most_frequent() == Some(department) && self.home_department != observation.department {
-            self.home_department = observation.department.to_owned();
-        }
-        self.metadata.resize_with(observation.metadata.len(), Known::default);
-        for (known, value) in self.metadata.iter_mut().zip(&observation.metadata) {
-            if let Some(value) = value {
-                known.learn(*value, hour, METADATA_VALUES);
-            }
-        }
+    /// Whether a row waits to be taken in.
+    #[must_use]
+    pub(super) fn is_waiting(&self) -> bool {
+        self.waiting.is_some()
     }
 }

@@ -1,6 +1,9 @@
 //! Counts of a user's events in sliding windows of event time: exact for the last 256 events, by the minute beyond.
 //!
 //! Windows are whole seconds long, so times are kept in seconds: counts are those of the windows in whole seconds.
+//!
+//! What must stay true: what is forgotten is forgotten by a time that is certain, not by the time of the row that comes in; a row that is
+//! dated ahead stands in its place and takes nothing with it.
 
 use std::collections::VecDeque;
 
@@ -8,11 +11,13 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use wh_schemas::Micros;
 use wh_schemas::time::SECOND;
 
+use super::encoded::{length, signed, varint};
+
 /// Events whose times are kept.
 pub const CAPACITY: usize = 256;
-/// Minutes that are kept of older events of the day; with more, the two oldest become one.
+/// Minutes that are kept of older events of the day; with more, neighbours become one.
 pub const MINUTES: usize = 300;
-/// Events older than this, seen from the newest, are forgotten: a day, in seconds.
+/// Events older than this are forgotten: a day, in seconds.
 pub const HORIZON: i64 = 86_400;
 
 /// A user's events of the last day, in order of their times. At most 1.4 KB when serialised.
@@ -34,17 +39,17 @@ pub struct Count {
 }
 
 impl Window {
-    /// Takes an event in, wherever its time falls.
-    pub fn insert(&mut self, timestamp: Micros) {
+    /// Takes an event in, wherever its time falls; what lies a day behind `now`, a time that is certain, is forgotten.
+    pub fn insert(&mut self, timestamp: Micros, now: Micros) {
         let at = timestamp.0.div_euclid(SECOND);
-        let newest = self.times.back().copied().unwrap_or(at).max(at);
-        while self.times.front().is_some_and(|first| *first <= newest - HORIZON) {
+        let kept_from = now.0.div_euclid(SECOND) - HORIZON;
+        while self.times.front().is_some_and(|first| *first <= kept_from) {
             self.times.pop_front();
         }
-        while self.minutes.front().is_some_and(|(minute, _)| minute * 60 <= newest - HORIZON) {
+        while self.minutes.front().is_some_and(|(minute, _)| minute * 60 <= kept_from) {
             self.minutes.pop_front();
         }
-        if at <= newest - HORIZON {
+        if at <= kept_from {
             return;
         }
         let place = self.times.partition_point(|t| *t <= at);
@@ -62,12 +67,46 @@ impl Window {
             Some((m, count)) if *m == minute => *count = count.saturating_add(1),
             _ => self.minutes.insert(place, (minute, 1)),
         }
-        if self.minutes.len() > MINUTES
-            && let Some((_, count)) = self.minutes.pop_front()
-            && let Some((_, next)) = self.minutes.front_mut()
-        {
-            *next = next.saturating_add(count);
+        self.coarsen(MINUTES);
+    }
+
+    /// Forgets what lies after a time: the clock that said so was wrong.
+    pub(super) fn take_back(&mut self, at: i64) {
+        let at = at.div_euclid(SECOND);
+        self.times.truncate(self.times.partition_point(|t| *t <= at));
+        self.minutes.truncate(self.minutes.partition_point(|(minute, _)| minute * 60 <= at));
+    }
+
+    /// Counts older events by longer spans, where there are more than `keep` of them: of all neighbours the two that span least become one, at
+    /// the later's time; of equals the oldest. Whether it did. The very first stays, so that it leaves the day when it is over. So spans stay
+    /// alike, and what leaves the day leaves it late by one span at most.
+    pub(super) fn coarsen(&mut self, keep: usize) -> bool {
+        if self.minutes.len() <= keep.max(1) {
+            return false;
         }
+        let minute = |at: usize| self.minutes.get(at).map_or(0, |(minute, _)| *minute);
+        let first = usize::from(self.minutes.len() > 2);
+        let shortest = (first..self.minutes.len() - 1).min_by_key(|at| minute(at + 1) - minute(at.saturating_sub(1)));
+        if let Some(at) = shortest
+            && let Some((_, count)) = self.minutes.remove(at)
+            && let Some((_, later)) = self.minutes.get_mut(at)
+        {
+            *later = later.saturating_add(count);
+        }
+        true
+    }
+
+    /// Forgets the oldest event whose time is kept, where there are more than `keep`: whether it did.
+    pub(super) fn forget_oldest(&mut self, keep: usize) -> bool {
+        self.times.len() > keep && self.times.pop_front().is_some()
+    }
+
+    /// Bytes when serialised.
+    pub(super) fn bytes(&self) -> usize {
+        let (mut before, mut minute_before) = (0, 0);
+        let times: usize = self.times.iter().map(|t| signed(t - std::mem::replace(&mut before, *t))).sum();
+        let minutes: usize = self.minutes.iter().map(|(m, count)| signed(m - std::mem::replace(&mut minute_before, *m)) + varint((*count).into())).sum();
+        length(self.times.len()) + times + length(self.minutes.len()) + minutes
     }
 
     /// Events within `length` microseconds up to and including `until`.
@@ -134,7 +173,7 @@ mod tests {
             let mut newest = 0;
             for t in &times {
                 newest = newest.max(*t);
-                window.insert(Micros(*t * SECOND));
+                window.insert(Micros(*t * SECOND), Micros(newest * SECOND));
             }
             let until = newest;
             let from = (until - length).max(newest - HORIZON);
@@ -149,12 +188,53 @@ mod tests {
     fn beyond_256_events_the_rest_of_the_day_is_counted_by_the_minute() {
         let mut window = Window::default();
         for i in 0..1_000 {
-            window.insert(Micros(i * 20 * SECOND));
+            window.insert(Micros(i * 20 * SECOND), Micros(i * 20 * SECOND));
         }
         let until = Micros(999 * 20 * SECOND);
         assert_eq!(window.count(until, HORIZON * SECOND), Count { events: 1_000, exact: false });
         assert_eq!(window.count(until, 600 * SECOND), Count { events: 30, exact: true });
         let bytes = postcard::to_allocvec(&window).unwrap().len();
         assert!(bytes <= 1_400, "{bytes} bytes");
+        assert_eq!(bytes, window.bytes());
+        while window.coarsen(64) {}
+        assert_eq!(window.minutes.len(), 64);
+        assert_eq!(window.count(until, HORIZON * SECOND), Count { events: 1_000, exact: false });
+        assert_eq!(window.count(until, 600 * SECOND), Count { events: 30, exact: true });
+        assert!(window.bytes() + 300 < bytes, "{} bytes", window.bytes());
+    }
+
+    #[test]
+    fn who_never_rests_is_counted_by_the_day_all_the_same() {
+        for keep in [MINUTES, 64] {
+            let mut window = Window::default();
+            for minute in 0..5_000 {
+                let at = Micros(minute * 60 * SECOND);
+                window.insert(at, at);
+                while window.coarsen(keep) {}
+                if minute > 1_500 {
+                    let count = window.count(at, HORIZON * SECOND).events;
+                    assert!((1_439..=1_520).contains(&count), "minute {minute}: {count}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_event_that_is_dated_ahead_takes_nothing_with_it() {
+        let (mut plain, mut ahead) = (Window::default(), Window::default());
+        for i in 0..100 {
+            let at = Micros(i * 600 * SECOND);
+            for window in [&mut plain, &mut ahead] {
+                window.insert(at, at);
+            }
+            if i == 40 {
+                ahead.insert(Micros((i * 600 + 6 * HORIZON) * SECOND), at);
+            }
+            for length in [600, 3_600, HORIZON] {
+                assert_eq!(plain.count(at, length * SECOND), ahead.count(at, length * SECOND), "row {i}");
+            }
+        }
+        ahead.take_back(99 * 600 * SECOND);
+        assert_eq!(plain, ahead);
     }
 }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::condition;
 use super::evidence::Evidence;
 use super::facts::Facts;
-use super::language::Node;
+use super::language::{Node, Unanswered};
 use super::team::TeamRule;
 use super::typing::Misread;
 
@@ -25,7 +25,28 @@ struct Compiled {
     rule: TeamRule,
     condition: Node,
     evidence: Evidence,
-    unanswered: AtomicU64,
+    /// By reason, in the order of [`WHY`].
+    unanswered: [AtomicU64; WHY.len()],
+}
+
+/// Why a rule may have no answer, as people are told: in the order of [`Unanswered`].
+const WHY: [&str; 5] = [
+    "a metadata key that it reads is not there; ask with has(…) first",
+    "a whole number was divided by 0",
+    "a whole number went beyond 64 bits",
+    "a text that it reads as a number is none",
+    "a value was of another type",
+];
+
+/// The place of a reason in [`WHY`].
+fn place(why: Unanswered) -> usize {
+    match why {
+        Unanswered::NoSuchKey => 0,
+        Unanswered::DivisionByZero => 1,
+        Unanswered::Overflow => 2,
+        Unanswered::NotANumber => 3,
+        Unanswered::Type => 4,
+    }
 }
 
 /// What is wrong with a rule.
@@ -56,7 +77,7 @@ impl CompiledRules {
             let written = rule.evidence.as_deref().map(|text| Evidence::parse(text, metadata_keys)).transpose().map_err(|misread| told("evidence", misread)).ok();
             if let (Some(condition), Some(written), true) = (condition, written, rule.enabled) {
                 let evidence = written.unwrap_or_else(|| Evidence::of_condition(&rule.when, &condition));
-                compiled.push(Compiled { index, rule: rule.clone(), condition, evidence, unanswered: AtomicU64::new(0) });
+                compiled.push(Compiled { index, rule: rule.clone(), condition, evidence, unanswered: Default::default() });
             }
         }
         if faults.is_empty() { Ok(CompiledRules { rules: compiled }) } else { Err(faults) }
@@ -74,15 +95,20 @@ impl CompiledRules {
             match compiled.condition.truth(facts) {
                 Ok(true) => found(compiled.index, &compiled.rule, compiled.evidence.text(facts)),
                 Ok(false) => {}
-                Err(_) => {
-                    compiled.unanswered.fetch_add(1, Ordering::Relaxed);
+                Err(why) => {
+                    if let Some(count) = compiled.unanswered.get(place(why)) {
+                        count.fetch_add(1, Ordering::Relaxed);
+                    }
                 }
             }
         }
     }
 
-    /// How many records each rule had no answer for since it was compiled, by name.
-    pub fn faults(&self) -> impl Iterator<Item = (&str, u64)> {
-        self.rules.iter().map(|compiled| (compiled.rule.name.as_str(), compiled.unanswered.load(Ordering::Relaxed)))
+    /// How many records each rule had no answer for since it was compiled: its name, why, and how many, where there are any.
+    pub fn unanswered(&self) -> impl Iterator<Item = (&str, &'static str, u64)> {
+        self.rules.iter().flat_map(|compiled| {
+            let name = compiled.rule.name.as_str();
+            WHY.into_iter().zip(&compiled.unanswered).map(move |(why, count)| (name, why, count.load(Ordering::Relaxed))).filter(|(_, _, records)| *records > 0)
+        })
     }
 }

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use wh_schemas::json;
 
 use super::language::{Type, Value};
+use crate::engine::ruleset::is_scalar;
 
 /// All that a rule sees.
 #[derive(Clone, Debug, Default)]
@@ -129,8 +130,8 @@ impl Facts<'_> {
     }
 }
 
-/// The values under the allow-listed keys of a metadata object, in the order of the keys: texts without their quotes, any
-/// other value as its JSON; `null` and missing ones are left out.
+/// The values under the allow-listed keys of a metadata object, in the order of the keys: texts without their quotes, numbers and truth
+/// values as their JSON. Missing ones and `null` are left out, and so are objects and arrays: what an inner key says was allowed by nobody.
 #[must_use]
 pub fn metadata_texts<'a>(keys: &'a [String], metadata: &'a str) -> Vec<(&'a str, Cow<'a, str>)> {
     if metadata.len() <= 2 || keys.is_empty() {
@@ -142,7 +143,7 @@ pub fn metadata_texts<'a>(keys: &'a [String], metadata: &'a str) -> Vec<(&'a str
             let (_, value) = members.iter().find(|(name, _)| name.as_str() == key)?;
             let raw: &'a str = value.get();
             match raw.as_bytes().first() {
-                _ if raw == "null" => None,
+                _ if !is_scalar(raw) => None,
                 Some(b'"') => serde_json::from_str::<json::Text<'a>>(raw).ok().map(|text| (key.as_str(), text.0)),
                 _ => Some((key.as_str(), Cow::Borrowed(raw))),
             }

@@ -36,7 +36,7 @@ fn offline(lines: &[Vec<u8>]) -> (Summary, Vec<Value>, Vec<String>) {
 /// What `wardhouse score` writes of a record of `risk-scores`, but for alerts and patterns.
 fn as_offline(record: &Value) -> Value {
     let mut row = Map::new();
-    for key in ["transaction_id", "risk_score", "risk_level"] {
+    for key in ["transaction_id", "risk_score", "risk_level", "ruleset"] {
         row.insert(key.to_owned(), record[key].clone());
     }
     row.insert("dimensions".to_owned(), record["dimensions"].clone());

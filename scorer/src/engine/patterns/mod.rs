@@ -13,19 +13,20 @@ mod payee;
 mod reversal;
 mod runs;
 mod structuring;
+mod view;
 mod weights;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use wh_schemas::scored::Dimension;
-use wh_schemas::time::SECOND;
 
 pub use aspects::{Aspects, PatternRule};
+use view::{View, float, tail_bits};
 
 use super::combination::{self, Measures};
-use super::recent::{Mark, Row};
+use super::recent::Row;
 use super::ruleset::Ruleset;
-use super::signals::{Signals, YOUNG};
+use super::signals::Signals;
 use super::user::UserState;
 use super::{Observation, Proposed};
 
@@ -79,7 +80,9 @@ pub struct Sight {
     pub dimensions: &'static [Dimension],
     /// The arithmetic.
     pub evidence: String,
-    /// Ids and times (seconds) of the rows before that belong to it, as far as they are remembered.
+    /// How many rows before belong to it, as far as they are remembered.
+    pub rows: usize,
+    /// Their ids and times (seconds), as far as they can still be named.
     pub members: Vec<(i64, String)>,
     /// How many of them raised an alert.
     pub alerted: usize,
@@ -89,7 +92,7 @@ impl Sight {
     /// Whether it is told as a pattern of its own: when it is first confirmed, and each time that the rows that confirmed it have doubled.
     #[must_use]
     pub fn is_told(&self) -> bool {
-        self.strength >= 1.0 && !self.members.is_empty() && (self.alerted == 0 || (self.alerted + 1).is_power_of_two())
+        self.strength >= 1.0 && self.rows > 0 && (self.alerted == 0 || (self.alerted + 1).is_power_of_two())
     }
 }
 
@@ -105,104 +108,6 @@ struct Found<'a> {
 
 fn said<'a>(evidence: impl Fn() -> String + 'a) -> Box<dyn Fn() -> String + 'a> {
     Box::new(evidence)
-}
-
-/// What a detector looks at.
-#[derive(Clone, Copy)]
-struct View<'a> {
-    observation: &'a Observation<'a>,
-    signals: &'a Signals,
-    user: &'a UserState,
-    /// Event time in seconds.
-    at: i64,
-    account: u32,
-    counterparty: u32,
-    /// Points that the dimensions propose without patterns.
-    points: f64,
-}
-
-impl<'a> View<'a> {
-    fn new(observation: &'a Observation<'a>, signals: &'a Signals, user: &'a UserState, points: f64) -> View<'a> {
-        let (account, counterparty) = (observation.account_short(), observation.counterparty_short());
-        View { observation, signals, user, at: observation.timestamp.0.div_euclid(SECOND), account, counterparty, points }
-    }
-
-    /// Rows of the last `days` with a mark.
-    fn marked(&self, mark: Mark, days: f64) -> Vec<&'a Row> {
-        #[expect(clippy::cast_possible_truncation, reason = "days of a window")]
-        let length = (days * 86_400.0) as i64;
-        self.user.recent.within(self.at, length).filter(|row| row.is(mark)).collect()
-    }
-
-    /// Share of the user's rows that have a mark.
-    fn share(&self, mark: Mark, prior: f64) -> f64 {
-        self.user.rates[(mark as u16).trailing_zeros() as usize].share(prior, 30.0)
-    }
-
-    /// Bits of surprise at `count` rows with a mark within so many days, given how often this user's rows have it.
-    fn bits(&self, mark: Mark, count: usize, days: f64, prior: f64) -> f64 {
-        tail_bits(count, self.share(mark, prior) * self.user.expected_events(days).max(1.0))
-    }
-
-    /// Whether a row went to the same party: the counterparty, or the account where there is none.
-    fn same_party(&self, row: &Row) -> bool {
-        if self.counterparty == 0 { row.counterparty == 0 && row.account == self.account } else { row.counterparty == self.counterparty }
-    }
-
-    /// Share of rows, this one included, to the same party.
-    fn party_share(&self, rows: &[&Row]) -> f64 {
-        let same = rows.iter().filter(|row| self.same_party(row)).count() + 1;
-        float(same) / float(rows.len() + 1)
-    }
-
-    /// How little the party is known: 1 for one never seen or seen these days only, towards 0 for an old acquaintance.
-    fn newness(&self) -> f64 {
-        match self.signals.party {
-            None => 1.0,
-            Some((age, _)) if age <= YOUNG / 2 => 1.0,
-            Some((age, rows)) => {
-                let days = f64::from(age) / 24.0;
-                (1.0 / (1.0 + f64::from(rows) / 8.0)).max(libm::exp2(-days / 20.0) * 0.8) * if days > 60.0 { 0.5 } else { 1.0 }
-            }
-        }
-    }
-
-    /// What every pattern looks at.
-    fn aspects(&self) -> Aspects {
-        let signals = self.signals;
-        let rows = f64::from(signals.party.map_or(0, |(_, rows)| rows)) + 1.0;
-        Aspects {
-            amount: signals.deviation.z.clamp(-1.0, 5.0),
-            // Parties differ in what they cost: half a variance is the party's own.
-            amounts: (signals.party_above * libm::sqrt(rows) / libm::sqrt(1.0 + 0.5 * rows)).clamp(-1.0, 4.0),
-            largest: signals.deviation.above_largest.min(4.0),
-            newness: self.newness(),
-            hour: (-libm::log2(signals.likelihood.max(0.005) / 0.3)).clamp(0.0, 5.0) * signals.maturity,
-            outside: if signals.is(Mark::Outside) { signals.maturity } else { 0.0 } + if signals.type_share < 0.03 && signals.department_share < 0.03 { 0.5 } else { 0.0 },
-            place: signals.metadata_bits.iter().copied().fold(0.0, f64::max).min(10.0) / 5.0,
-            limit: if signals.below_limit.is_some() && signals.likeness.elsewhere == 0 && signals.price_days == 0 { 1.0 } else { 0.0 },
-            repeat: libm::log2(1.0 + f64::from(signals.likeness.same.min(7))),
-            rate: (Signals::excess(signals.one_hour, signals.expected[1]) / 3.0).clamp(-0.5, 4.0),
-            price: libm::log2(1.0 + f64::from(signals.likeness.elsewhere.min(15)) + f64::from(signals.price_days.min(15))),
-            moved: 2.0 * signals.fresh,
-            batch: libm::log2(1.0 + f64::from(signals.batch)),
-            ..Aspects::default()
-        }
-    }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts of rows")]
-fn float(count: usize) -> f64 {
-    count as f64
-}
-
-/// −log2 of the chance of `count` or more where `expected` are expected, bounded from above.
-///
-/// H. Chernoff, "A measure of asymptotic efficiency for tests of a hypothesis based on the sum of observations", 1952,
-/// for the Poisson distribution.
-fn tail_bits(count: usize, expected: f64) -> f64 {
-    let (k, expected) = (float(count), expected.max(1e-6));
-    if k <= expected { 0.0 } else { (k * libm::log(k / expected) - k + expected) / std::f64::consts::LN_2 }
 }
 
 /// What the detectors see of every pattern, with what the combination measures.
@@ -290,9 +195,10 @@ pub(super) fn by_user(observation: &Observation<'_>, signals: &Signals, user: &U
     let vague = |pattern: &str| pattern == "gathering";
     seen.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| vague(a.2).cmp(&vague(b.2))).then_with(|| b.1.total_cmp(&a.1)).then_with(|| a.2.cmp(b.2)));
     for (strength, _, pattern, found) in seen {
-        let members = found.rows.iter().map(|row| (row.at, row.id.text())).collect();
+        let members = found.rows.iter().filter_map(|row| row.id.text().map(|id| (row.at, id))).collect();
         let alerted = found.rows.iter().filter(|row| row.score >= ruleset.levels.alert_from).count();
-        sights.push(Sight { pattern, strength, aspects: found.aspects, dimensions: dimensions(pattern), evidence: (found.evidence)(), members, alerted });
+        let (rows, dimensions) = (found.rows.len(), dimensions(pattern));
+        sights.push(Sight { pattern, strength, aspects: found.aspects, dimensions, evidence: (found.evidence)(), rows, members, alerted });
     }
     let strength = together.as_ref().map(|(_, strength)| *strength);
     if let Some((measures, strength)) = together.filter(|(_, strength)| *strength >= LEAST) {
@@ -323,7 +229,7 @@ fn combined(sights: &mut Vec<Sight>, measures: &Measures, strength: f64) {
             } else {
                 &[Dimension::Amount, Dimension::Behavior, Dimension::Frequency]
             };
-            sights.push(Sight { pattern: "combination", strength, aspects: Aspects::default(), dimensions, evidence: said(), members: Vec::new(), alerted: 0 });
+            sights.push(Sight { pattern: "combination", strength, aspects: Aspects::default(), dimensions, evidence: said(), rows: 0, members: Vec::new(), alerted: 0 });
         }
     }
 }

@@ -42,8 +42,11 @@ fn outcomes(backtest: &Backtest, out: &mut String) {
         out.push_str("no row has a label: precision and recall are not known (--labels)\n");
         return;
     };
-    let labelled =
-        if known.named == known.rows { format!("{} rows with a label", known.rows) } else { format!("{} of {} rows have a label, the others count as honest", known.named, known.rows) };
+    let labelled = if known.named == known.rows {
+        format!("{} rows with a label", known.rows)
+    } else {
+        format!("{} of {} rows have a label, the others count as honest", known.named, known.rows)
+    };
     writeln!(out, "\n{labelled}; {} are fraud, in {} named incidents", known.fraud, known.incidents).ok();
     writeln!(out, "{:<12} {:>10} {:>10} {:>10} {:>10} {:>10}", "", "alerts", "real", "precision", "recall", "incidents").ok();
     for (name, Outcome { alerts, real, precision, recall, incidents }) in [("present", known.present), ("candidate", known.candidate)] {

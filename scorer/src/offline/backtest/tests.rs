@@ -78,7 +78,8 @@ fn rulesets_that_differ_in_rules_for_accounts_only_share_the_scores() {
 #[test]
 fn a_rule_without_an_answer_is_told_with_the_ruleset_that_has_it() {
     let stream = stream();
-    let candidate = crate::rules::parse("metadata_keys = [\"nowhere\"]\n[[rules]]\nname = \"lost\"\nwhen = 'tx.metadata.nowhere == \"x\"'\ndimension = \"metadata\"\npoints = 5\n").unwrap();
+    let candidate =
+        crate::rules::parse("metadata_keys = [\"nowhere\"]\n[[rules]]\nname = \"lost\"\nwhen = 'tx.metadata.nowhere == \"x\"'\ndimension = \"metadata\"\npoints = 5\n").unwrap();
     let shown = tested(&stream, &settings(candidate, 2), None);
     let told = shown.unanswered();
     assert_eq!(told.len(), 1, "{told:?}");

@@ -173,7 +173,19 @@ fn explained(walk: &Walk, observation: Observation<'_>, habits: &Habits, record:
         }
     }
     let turns = turn::turns(&before, ruleset, &score, &patterns);
-    Recomputed { ruleset: hash, risk_score: score.risk_score(), dimensions: score.dimensions, reasons: score.reasons, equal, why_not, baseline, patterns, unanswered, turns, records_before }
+    Recomputed {
+        ruleset: hash,
+        risk_score: score.risk_score(),
+        dimensions: score.dimensions,
+        reasons: score.reasons,
+        equal,
+        why_not,
+        baseline,
+        patterns,
+        unanswered,
+        turns,
+        records_before,
+    }
 }
 
 fn same_reasons(stored: &[Reason<'_>], computed: &[Reason<'_>]) -> bool {

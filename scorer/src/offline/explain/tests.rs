@@ -99,7 +99,7 @@ fn a_transaction_of_a_file_is_explained_with_the_score_that_its_line_has() {
         score::run(&mut text.as_bytes(), &mut out, &mut Unkept, &settings).unwrap();
         let lines: Vec<serde_json::Value> = out.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(|line| serde_json::from_slice(line).unwrap()).collect();
         let highest = lines.iter().max_by_key(|line| line["risk_score"].as_u64()).unwrap();
-        for line in [highest, &lines[0], &lines[2_999]] {
+        for line in [highest, &lines[0], lines.last().unwrap()] {
             let id = line["transaction_id"].as_str().unwrap();
             let Sought::Found(found) = of_file(&mut text.as_bytes(), id, &settings).unwrap() else { panic!("{id} is not found") };
             let record: serde_json::Value = serde_json::from_slice(&found.record).unwrap();
@@ -114,7 +114,7 @@ fn a_transaction_of_a_file_is_explained_with_the_score_that_its_line_has() {
             assert!(told.contains(&format!("line {} of my.ndjson", found.line)) && told.contains("baseline before it") && !told.contains("the log"), "{told}");
         }
         let Sought::Missing { lines, rejected, why } = of_file(&mut text.as_bytes(), "no amount", &settings).unwrap() else { panic!("a rejected line is explained") };
-        assert_eq!((lines, rejected), (6_001, 1));
+        assert_eq!((lines, rejected), (text.lines().count() as u64, 1));
         assert!(why.is_some_and(|why| why.starts_with("line 1: ") && why.contains("amount")));
         assert!(matches!(of_file(&mut text.as_bytes(), "nobody", &settings).unwrap(), Sought::Missing { why: None, .. }));
     }
@@ -123,7 +123,8 @@ fn a_transaction_of_a_file_is_explained_with_the_score_that_its_line_has() {
 #[test]
 fn a_rule_without_an_answer_is_told_for_the_row() {
     let inputs = accepted();
-    let ruleset = crate::rules::parse("metadata_keys = [\"nowhere\"]\n[[rules]]\nname = \"lost\"\nwhen = 'tx.metadata.nowhere == \"x\"'\ndimension = \"metadata\"\npoints = 5\n").unwrap();
+    let ruleset =
+        crate::rules::parse("metadata_keys = [\"nowhere\"]\n[[rules]]\nname = \"lost\"\nwhen = 'tx.metadata.nowhere == \"x\"'\ndimension = \"metadata\"\npoints = 5\n").unwrap();
     let stored = stored(&inputs, &ruleset);
     let record: ScoreRecord<'_> = serde_json::from_slice(&stored).unwrap();
     let again = recompute(&mut Log(inputs.into_iter()), &record, &ruleset, 500_000).unwrap().unwrap();

@@ -75,7 +75,7 @@ fn what_is_held_back_is_kept_in_a_form_that_older_builds_wrote() {
     let bytes = postcard::to_extend(&engine.order.keep(), Vec::new()).unwrap();
     // By partition whether it is awaited, its time and the last seq taken; the watermark; the events.
     let (partitions, watermark, held): (Partitions, i64, Vec<event::Event>) = postcard::from_bytes(&bytes).unwrap();
-    assert_eq!(partitions, [(0, (true, Some(MONDAY), Some(0))), (1, (true, None, None))].into());
+    assert_eq!(partitions, Partitions::from([(0, (true, Some(MONDAY), Some(0))), (1, (true, None, None))]));
     assert_eq!((watermark, held.len()), (i64::MIN, 1));
 }
 

@@ -1,13 +1,20 @@
-//! `wardhouse explain`: why a transaction, or a pattern alert, has its score.
+//! `wardhouse explain`: why a transaction, or a pattern alert, has its score: as the log has it, or as a file gives it.
+//!
+//! What must stay true: nothing is written; with a file, no store is opened.
+
+mod file;
+
+use std::path::PathBuf;
 
 use clap::Args;
 use futures::StreamExt;
 use serde_json::Value;
 use wh_eventlog::Reader;
 use wh_schemas::{Alert, ScoreRecord, SeqPosition};
-use wh_scorer::offline::explain::{self, Recomputed};
+use wh_scorer::offline::explain::{self, Provenance, Recomputed};
 use wh_scorer::offline::history::History;
 
+use crate::args::OrderName;
 use crate::commands::{engine, input, runtime};
 use crate::failure::Failure;
 use crate::settings::Settings;
@@ -16,9 +23,15 @@ use crate::stores;
 /// `explain`
 #[derive(Debug, Args)]
 pub(crate) struct ExplainArgs {
-    /// A transaction, or an alert by its id.
+    /// A transaction, or an alert by its id; with --input a transaction.
     #[arg(value_name = "TRANSACTION_ID")]
     id: String,
+    /// Take it from this file, in place of the log: NDJSON, plain, gzip or zstd, or - for stdin; scored from its first line on as `score` does.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["stored", "recompute"])]
+    input: Option<PathBuf>,
+    /// Order of scoring of --input.
+    #[arg(long, value_enum, default_value_t = OrderName::File, requires = "input")]
+    order: OrderName,
     /// One JSON object.
     #[arg(long)]
     json: bool,
@@ -30,7 +43,7 @@ pub(crate) struct ExplainArgs {
     stored: bool,
     /// Compute it again under this ruleset file, in place of the one that the settings name.
     #[arg(long, value_name = "FILE")]
-    pub(crate) rules: Option<std::path::PathBuf>,
+    pub(crate) rules: Option<PathBuf>,
 }
 
 /// The rows of a statement as JSON objects; none where the store cannot be asked, which is told.
@@ -55,6 +68,9 @@ fn quoted(text: &str) -> String {
 }
 
 pub(crate) fn run(settings: &Settings, args: &ExplainArgs) -> Result<(), Failure> {
+    if let Some(path) = &args.input {
+        return file::run(settings, args, path);
+    }
     let runtime = runtime("explain")?;
     let outcome = told(settings, args, &runtime);
     // A query that was given up may still hold a blocking thread: do not wait for it.
@@ -100,10 +116,10 @@ fn told(settings: &Settings, args: &ExplainArgs, runtime: &tokio::runtime::Runti
         let stored: Value = serde_json::from_slice(&bytes).map_err(|e| e.to_string())?;
         anstream::println!("{:#}", serde_json::json!({ "stored": stored, "recomputed": recomputed, "members": members }));
     } else {
-        anstream::print!("{}", explain::record_text(&record));
+        anstream::print!("{}", explain::record_text(&record, Provenance::Log));
         print_members(&members);
         match &recomputed {
-            Some(again) => anstream::print!("{}", explain::recomputed_text(again)),
+            Some(again) => anstream::print!("{}", explain::recomputed_text(again, Provenance::Log)),
             None if args.stored || record.risk_score.is_none() => {}
             None => anstream::println!("\nthe log no longer holds its accepted record: the baseline as it was cannot be computed again"),
         }

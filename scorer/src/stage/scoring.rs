@@ -1,0 +1,91 @@
+//! From accepted records to scores, alerts, account activity and dead letters in the log.
+//!
+//! What must stay true: what stands in the output is not written again; a score is the last of its record's output, so that where it stands the
+//! rest does; nothing from a barrier on is scored.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+use wh_eventlog::gauges::Gauges;
+use wh_eventlog::retry::until_settled;
+use wh_eventlog::{Consumer, Fetched, Log, Record, dead_letters};
+use wh_schemas::Reaction;
+use wh_schemas::position::Seq;
+use wh_schemas::topics::{ACCEPTED_TRANSACTIONS, ACCOUNT_ACTIVITY, RISK_ALERTS, RISK_SCORES};
+
+use super::Stage;
+use crate::account_activity;
+use crate::partition::Emitted;
+
+impl Stage {
+    /// Scores records and produces what they give; returns `false` when stopped before all was acknowledged.
+    pub(super) async fn advance(&mut self, consumer: &mut dyn Consumer, fetched: Fetched, stop: &CancellationToken) -> Result<bool, Reaction> {
+        let partition = fetched.partition;
+        let Some(running) = self.partitions.get_mut(&partition) else { return Ok(true) };
+        let Some(mut scorer) = running.scorer.take() else { return Err(Reaction::fatal(format!("partition {partition} of the scorer lost its state"))) };
+        let (alerts_before, barrier) = (scorer.counts().alerts, running.barrier.unwrap_or(Seq::MAX));
+        let end = fetched.records.last().map_or(0, |last| last.offset + 1);
+        let scoring = tokio::task::spawn_blocking(move || {
+            let mut emitted = Emitted { scores: Vec::with_capacity(fetched.records.len()), ..Emitted::default() };
+            let mut records = 0_u64;
+            for record in &fetched.records {
+                if scorer.position().next_seq >= barrier {
+                    break;
+                }
+                scorer.process(record, &mut emitted);
+                records += 1;
+            }
+            (scorer, emitted, records)
+        });
+        let (scorer, mut emitted, records) = scoring.await.map_err(|e| Reaction::fatal(format!("scoring partition {partition} failed: {e}")))?;
+        if let Some(last) = running.emitted {
+            let standing = usize::try_from((last + 1).saturating_sub(emitted.first_seq)).unwrap_or(usize::MAX).min(emitted.scores.len());
+            emitted.scores.drain(..standing);
+            // As alerts below. Of the batch behind, a copy may be written: whoever reads them drops it by its `seq`.
+            emitted.activities.retain(|(seq, _)| *seq > last);
+            // Alerts are produced before their scores: those of scores that stand, stand too; of the batch behind, some may.
+            emitted.alerts.retain(|(seq, _)| *seq > last);
+        }
+        emitted.alerts.retain(|(_, alert)| alert.key.as_ref().is_none_or(|id| !running.standing_alerts.contains(id)));
+        let alerts = emitted.alerts.into_iter().map(|(_, alert)| alert).collect();
+        let activities = emitted.activities.into_iter().map(|(_, activity)| activity).collect();
+        Gauges::add(&self.gauges.alerts, scorer.counts().alerts - alerts_before);
+        Gauges::add(&self.gauges.dead_letters, emitted.dead_letters.len() as u64);
+        running.scorer = Some(scorer);
+        let (log, gauges) = (&self.log, &*self.gauges);
+        if !emitted.dead_letters.is_empty() {
+            let letters = emitted.dead_letters;
+            let count = self.dead_letter_partitions;
+            if until_settled(stop, gauges, || dead_letters::write(&**log, count, letters.clone())).await?.is_none() {
+                return Ok(false);
+            }
+        }
+        // The scores last: what stands there, stands in the others.
+        let outputs = [(ACCOUNT_ACTIVITY, account_activity::PARTITION, activities), (RISK_ALERTS, partition, alerts), (RISK_SCORES, partition, emitted.scores)];
+        for (topic, to, records) in outputs {
+            if !produce(log, topic, to, records, gauges, stop).await? {
+                return Ok(false);
+            }
+        }
+        Gauges::add(&self.gauges.records, records);
+        if let Some(scorer) = &running.scorer {
+            let next_offset = scorer.position().next_offset;
+            self.gauges.reached(ACCEPTED_TRANSACTIONS, partition, next_offset);
+            if next_offset < end {
+                // The rest comes again once what it is scored under is kept.
+                running.held = true;
+                consumer.set_paused(ACCEPTED_TRANSACTIONS, partition, true);
+                consumer.seek(ACCEPTED_TRANSACTIONS, partition, next_offset);
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// Produces records, trying again while the log asks for patience; `false` when stopped before.
+async fn produce(log: &Arc<dyn Log>, topic: &str, partition: u32, records: Vec<Record>, gauges: &Gauges, stop: &CancellationToken) -> Result<bool, Reaction> {
+    if records.is_empty() {
+        return Ok(true);
+    }
+    Ok(until_settled(stop, gauges, || log.produce(topic, partition, records.clone())).await?.is_some())
+}
