@@ -13,7 +13,7 @@ use crate::account_activity;
 use crate::control::{self, At, Change, ControlState, InForce};
 use crate::dedup::{Ids, Seen, Verdict, fingerprints};
 use crate::engine::stream_time::StreamTime;
-use crate::engine::{Engine, Observation, Ruleset, UserState};
+use crate::engine::{Engine, Observation, Released, Ruleset, UserState};
 use crate::output::{self, Context};
 
 /// What became of the accepted records of a partition, since its beginning.
@@ -178,8 +178,12 @@ impl PartitionScorer {
                 Change::Release { transaction } => {
                     if let Ok(transaction) = serde_json::from_str::<AcceptedTransaction<'_>>(&transaction) {
                         let observation = Observation::of(&transaction, self.engine.ruleset());
-                        self.engine.release(&observation);
-                        self.touched.insert(transaction.user_id.as_str().to_owned());
+                        match self.engine.release(&observation) {
+                            Released::Learnt => {
+                                self.touched.insert(transaction.user_id.as_str().to_owned());
+                            }
+                            not => tracing::warn!(partition = self.partition, seq = pending.from_seq, "a release changed nothing: {not:?}"),
+                        }
                     }
                     None
                 }
