@@ -214,7 +214,7 @@ pub struct ScoreRecord<'a> {
     /// `risk_score` ≥ 50.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub is_anomaly: Option<bool>,
-    /// Arrived far behind the newest event of its user.
+    /// Arrived far behind the newest event of its partition.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub late: bool,
     /// The five parts of the score.
