@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use cargo_metadata::{DependencyKind, MetadataCommand, Package};
 
 /// `schemas ← stores ← eventlog ← ingest, scorer, sinks, query ← ops ← cli`: what each crate may depend on.
-const LAYERS: [(&str, &[&str]); 11] = [
+const LAYERS: [(&str, &[&str]); 12] = [
     ("wh-schemas", &[]),
     ("wh-evaluation", &[]),
     ("wh-stores", &["wh-schemas"]),
@@ -16,8 +16,9 @@ const LAYERS: [(&str, &[&str]); 11] = [
     ("wh-scorer", &["wh-schemas", "wh-stores", "wh-eventlog", "wh-evaluation"]),
     ("wh-sinks", &["wh-schemas", "wh-stores", "wh-eventlog"]),
     ("wh-query", &["wh-schemas", "wh-stores", "wh-eventlog"]),
+    ("wh-serve", &["wh-schemas", "wh-query"]),
     ("wh-ops", &["wh-schemas", "wh-stores", "wh-eventlog", "wh-ingest", "wh-scorer", "wh-sinks", "wh-query"]),
-    ("wardhouse", &["wh-schemas", "wh-stores", "wh-eventlog", "wh-evaluation", "wh-ingest", "wh-scorer", "wh-sinks", "wh-query", "wh-ops"]),
+    ("wardhouse", &["wh-schemas", "wh-stores", "wh-eventlog", "wh-evaluation", "wh-ingest", "wh-scorer", "wh-sinks", "wh-query", "wh-serve", "wh-ops"]),
     ("wh-tests", &["wh-schemas", "wh-stores", "wh-eventlog", "wh-ingest", "wh-scorer", "wh-sinks", "wh-query", "wh-ops"]),
 ];
 
