@@ -56,8 +56,8 @@ pub(crate) enum Command {
     /// Run everything in this process: the whole pipeline, on embedded stores unless the settings name servers.
     #[command(after_help = "Example: wardhouse up --rate 100\n         wardhouse up --input my.ndjson --rate 0 --until-idle")]
     Up(UpArgs),
-    /// Run some roles in this process: intake, scorer, ledger, documents, metrics, search, http.
-    #[command(after_help = "Example: wardhouse run intake scorer\n         wardhouse run ledger documents metrics search")]
+    /// Run some roles in this process: intake, scorer, ledger, documents, metrics, search, http, sql.
+    #[command(after_help = "Example: wardhouse run intake scorer\n         wardhouse run ledger documents metrics search\n         wardhouse run sql")]
     Run(RunArgs),
     /// Score NDJSON offline, from an empty state: lines in, lines out. No store is touched.
     #[command(after_help = "Example: wardhouse score my.ndjson --rejects bad.ndjson > scores.ndjson\n         wardhouse generate --count 1000 | wardhouse score | head")]
@@ -192,6 +192,8 @@ pub(crate) enum RoleName {
     Search,
     /// Take transactions over HTTP.
     Http,
+    /// Answer SQL: PostgreSQL's protocol, Flight SQL, HTTP.
+    Sql,
 }
 
 /// Order of offline scoring.
@@ -291,6 +293,13 @@ pub(crate) struct SqlArgs {
     /// Tell how long it took.
     #[arg(long)]
     pub(crate) timing: bool,
+    /// Ask this server, as in http://127.0.0.1:8081, with WARDHOUSE_SQL_USER and WARDHOUSE_SQL_PASSWORD where it wants them
+    /// (WARDHOUSE_SQL_CA_FILE: who may vouch for its certificate) [default: the one that runs on this data folder, else none].
+    #[arg(long, value_name = "URL", conflicts_with = "embedded")]
+    pub(crate) server: Option<String>,
+    /// Open the stores here, whether a server runs or not.
+    #[arg(long)]
+    pub(crate) embedded: bool,
 }
 
 /// `replay`

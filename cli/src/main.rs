@@ -1,5 +1,6 @@
 //! The binary `wardhouse`: parses, wires, and tells people what happens.
 
+mod announcement;
 mod args;
 mod build;
 mod commands;
@@ -8,8 +9,10 @@ mod operations;
 mod pipeline;
 mod places;
 mod ruleset;
+mod servers;
 mod settings;
 mod sql;
+mod sql_settings;
 mod stores;
 mod world;
 

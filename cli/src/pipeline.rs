@@ -47,7 +47,13 @@ pub(crate) fn name(role: RoleName) -> &'static str {
         RoleName::Metrics => "metrics",
         RoleName::Search => "search",
         RoleName::Http => "http",
+        RoleName::Sql => "sql",
     }
+}
+
+/// Whether a role moves data, rather than answering requests.
+fn is_stage(role: RoleName) -> bool {
+    !matches!(role, RoleName::Http | RoleName::Sql)
 }
 
 /// Topics that a stage reads, but for the events of the stages themselves.
@@ -57,7 +63,7 @@ fn inputs(role: RoleName) -> &'static [&'static str] {
         RoleName::Scorer => &[ACCEPTED_TRANSACTIONS],
         RoleName::Patterns => &[ACCOUNT_ACTIVITY],
         RoleName::Ledger | RoleName::Search => &[RISK_SCORES, RISK_ALERTS],
-        RoleName::Documents | RoleName::Metrics | RoleName::Http => &[RISK_SCORES],
+        RoleName::Documents | RoleName::Metrics | RoleName::Http | RoleName::Sql => &[RISK_SCORES],
     }
 }
 
@@ -68,7 +74,7 @@ fn store_of(role: RoleName) -> Option<StoreName> {
         RoleName::Documents => Some(StoreName::Documents),
         RoleName::Metrics => Some(StoreName::Metrics),
         RoleName::Search => Some(StoreName::Search),
-        RoleName::Intake | RoleName::Scorer | RoleName::Patterns | RoleName::Http => None,
+        RoleName::Intake | RoleName::Scorer | RoleName::Patterns | RoleName::Http | RoleName::Sql => None,
     }
 }
 
@@ -104,7 +110,7 @@ impl Pipeline {
         let log = stores::open_log(settings).await?;
         // A second holder is told before it opens anything. A stage on the embedded log takes its role for good when it joins its group.
         let mut holders = Vec::new();
-        for role in roles.iter().filter(|r| **r != RoleName::Http) {
+        for role in roles.iter().filter(|r| is_stage(**r)) {
             if settings.places.log_is_embedded() {
                 drop(Holder::take(settings.places.locks(), name(*role))?);
             } else if settings.places.is_embedded(*role) {
@@ -129,7 +135,7 @@ impl Pipeline {
             shared: !settings.places.log_is_embedded(),
             _holders: holders,
         };
-        for role in roles.iter().filter(|r| **r != RoleName::Http) {
+        for role in roles.iter().filter(|r| is_stage(**r)) {
             pipeline.gauges.insert(*role, Arc::new(Gauges::new(name(*role))));
         }
         let gauges = |role: RoleName| pipeline.gauges.get(&role).cloned().unwrap_or_else(|| Arc::new(Gauges::new(name(role))));

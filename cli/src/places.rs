@@ -69,7 +69,7 @@ impl Places {
             RoleName::Metrics => matches!(self.metrics, MetricsPlace::Sqlite(_)),
             RoleName::Search => matches!(self.search, SearchPlace::Tantivy(_)),
             RoleName::Scorer | RoleName::Patterns => matches!(self.baselines, BaselinesPlace::Sqlite(_)),
-            RoleName::Intake | RoleName::Http => false,
+            RoleName::Intake | RoleName::Http | RoleName::Sql => false,
         }
     }
 

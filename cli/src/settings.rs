@@ -20,6 +20,7 @@ use wh_stores::redis::RawRedis;
 use wh_stores::{Durability, Faults, Role};
 
 use crate::places::Places;
+use crate::sql_settings::{RawSql, SqlSettings};
 
 /// The file that is read where none is named.
 pub(crate) const DEFAULT_FILE: &str = "wardhouse.toml";
@@ -208,18 +209,6 @@ impl Default for RawOperations {
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct RawSql {
-    memory_mib: u64,
-}
-
-impl Default for RawSql {
-    fn default() -> Self {
-        RawSql { memory_mib: 256 }
-    }
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
 struct RawGenerator {
     seed: u64,
     users: u32,
@@ -254,7 +243,7 @@ pub(crate) struct Settings {
     pub(crate) http: Option<SocketAddr>,
     pub(crate) http_sizes: (usize, usize, u64),
     pub(crate) operations: Option<SocketAddr>,
-    pub(crate) sql_memory_bytes: usize,
+    pub(crate) sql: SqlSettings,
     pub(crate) generator: Generator,
     /// The file that was named, if any.
     pub(crate) file: Option<PathBuf>,
@@ -369,7 +358,6 @@ impl Settings {
         let retention_days = within("sinks.retention_days", raw.sinks.retention_days, 0, 36_500);
         let max_body_kib = within("http.max_body_kib", raw.http.max_body_kib, 1, 1 << 20);
         let max_rows = within("http.max_rows", raw.http.max_rows, 1, 1_000_000);
-        let memory_mib = within("sql.memory_mib", raw.sql.memory_mib, 16, 1 << 20);
         let history_days = within("generator.history_days", u64::from(raw.generator.history_days), 1, 3_650);
         let users = within("generator.users", u64::from(raw.generator.users), 1, 500_000);
         let history = within("generator.history", raw.generator.history, 0, 1_000_000_000);
@@ -385,8 +373,15 @@ impl Settings {
         };
         let http = address("http.listen", &raw.http.listen, &mut faults);
         let operations = address("operations.listen", &raw.operations.listen, &mut faults);
-        if http.is_some() && http == operations && http.is_some_and(|a| a.port() != 0) {
-            faults.add("http.listen and operations.listen are the same address: give each its own port");
+        let sql = raw.sql.checked(&mut faults);
+        let mut addresses = vec![("http.listen", http), ("operations.listen", operations)];
+        addresses.extend(sql.addresses());
+        for (place, (name, one)) in addresses.iter().enumerate() {
+            for (other_name, other) in addresses.iter().take(place) {
+                if one.is_some_and(|address| address.port() != 0) && one == other {
+                    faults.add(format!("{other_name} and {name} are the same address: give each its own port"));
+                }
+            }
         }
         if !(0.0..=0.5).contains(&raw.generator.anomaly_rate) {
             faults.add(format!("generator.anomaly_rate = {}: expected 0 to 0.5", raw.generator.anomaly_rate));
@@ -416,7 +411,7 @@ impl Settings {
             http,
             http_sizes: (narrow(max_body_kib * 1024), narrow(max_rows), raw.http.max_lag_records),
             operations,
-            sql_memory_bytes: narrow(memory_mib * 1_048_576),
+            sql,
             generator: Generator {
                 seed: raw.generator.seed,
                 users: u32::try_from(users).unwrap_or(50),

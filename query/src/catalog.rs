@@ -12,14 +12,17 @@ use wh_schemas::arrow as tables;
 
 use crate::cut::CutRule;
 use crate::places::Stores;
+use crate::queries::Queries;
 use crate::store::RoleStore;
-use crate::system::{SystemScan, What};
+use crate::system::{SystemScan, What, queries};
 use crate::table::Relation;
 
 /// Name of the catalog.
 pub(crate) const CATALOG: &str = "wardhouse";
 /// The schema whose tables need no name before them.
 pub(crate) const DEFAULT_SCHEMA: &str = "ledger";
+/// Begins the name of a schema that is none: the schemas of a `search_path`, in which a name is looked for one after the other.
+pub(crate) const PATH: &str = "$path:";
 
 /// A column, for completion and `\d`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,10 +46,14 @@ pub struct TableInfo {
     pub columns: Vec<ColumnInfo>,
     /// One line on what it holds.
     pub description: String,
+    /// Whether SQL calls it a view.
+    pub is_view: bool,
+    /// Columns that have no value twice.
+    pub unique: Vec<String>,
 }
 
-/// Every relation over the given stores.
-pub(crate) fn relations(stores: &Arc<Stores>) -> Vec<Arc<Relation>> {
+/// Every relation over the given stores, and over the queries that are asked of them.
+pub(crate) fn relations(stores: &Arc<Stores>, asked: &Arc<Queries>) -> Vec<Arc<Relation>> {
     let mut relations: Vec<Relation> = Vec::new();
     for store in
         [Arc::clone(&stores.ledger) as Arc<dyn RoleStore>, stores.documents.clone(), stores.metrics.clone(), stores.baselines.clone(), stores.search.clone(), stores.log.clone()]
@@ -56,8 +63,9 @@ pub(crate) fn relations(stores: &Arc<Stores>) -> Vec<Arc<Relation>> {
     for (name, description, what, schema) in [
         ("freshness", "how far each store has come, and how many rows it is behind the scorer", What::Freshness, tables::freshness()),
         ("stores", "where each role is kept and whether it answers", What::Stores, tables::stores()),
+        ("queries", "the queries that run, and the newest 1,000 that ran: who asked what, how long it took, and what each store did", What::Queries, queries::schema()),
     ] {
-        let scan = Arc::new(SystemScan { stores: Arc::clone(stores), what, schema });
+        let scan = Arc::new(SystemScan { stores: Arc::clone(stores), queries: Arc::clone(asked), what, schema });
         relations.push(Relation { schema_name: "system", name: name.to_owned(), description: description.to_owned(), cut: CutRule::Outside, is_view: false, scan });
     }
     relations.into_iter().map(Arc::new).collect()
@@ -76,6 +84,8 @@ pub(crate) fn described(relations: &[Arc<Relation>]) -> Vec<TableInfo> {
             name: relation.name.clone(),
             columns: columns(relation.scan.schema()),
             description: relation.description.clone(),
+            is_view: relation.is_view,
+            unique: relation.scan.schema().fields().iter().enumerate().filter(|(index, _)| relation.scan.is_unique(*index)).map(|(_, field)| field.name().clone()).collect(),
         })
         .collect()
 }
@@ -97,11 +107,12 @@ pub(crate) fn type_name(data_type: &DataType) -> String {
 /// The catalog of these relations.
 #[derive(Debug)]
 pub(crate) struct Catalog {
-    schemas: Vec<(&'static str, Arc<Schema>)>,
+    schemas: Vec<(String, Arc<dyn SchemaProvider>)>,
 }
 
 impl Catalog {
-    pub(crate) fn new(relations: &[Arc<Relation>]) -> Catalog {
+    /// The relations by their schemas, and behind them other schemas.
+    pub(crate) fn new(relations: &[Arc<Relation>], others: Vec<(String, Arc<dyn SchemaProvider>)>) -> Catalog {
         let mut schemas: Vec<(&'static str, Schema)> = Vec::new();
         for relation in relations {
             match schemas.iter_mut().find(|(name, _)| *name == relation.schema_name) {
@@ -109,18 +120,22 @@ impl Catalog {
                 None => schemas.push((relation.schema_name, Schema { tables: vec![Arc::clone(relation)] })),
             }
         }
-        Catalog { schemas: schemas.into_iter().map(|(name, schema)| (name, Arc::new(schema))).collect() }
+        let ours = schemas.into_iter().map(|(name, schema)| (name.to_owned(), Arc::new(schema) as Arc<dyn SchemaProvider>));
+        Catalog { schemas: ours.chain(others).collect() }
     }
 }
 
 impl CatalogProvider for Catalog {
     fn schema_names(&self) -> Vec<String> {
-        self.schemas.iter().map(|(name, _)| (*name).to_owned()).collect()
+        self.schemas.iter().map(|(name, _)| name.clone()).collect()
     }
 
     fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
-        let found = self.schemas.iter().find(|(known, _)| *known == name)?;
-        Some(Arc::clone(&found.1) as Arc<dyn SchemaProvider>)
+        let of = |name: &str| self.schemas.iter().find(|(known, _)| known == name).map(|(_, schema)| Arc::clone(schema));
+        match name.strip_prefix(PATH) {
+            Some(path) => Some(Arc::new(Path { schemas: path.split(',').filter_map(of).collect() })),
+            None => of(name),
+        }
     }
 }
 
@@ -145,6 +160,32 @@ impl SchemaProvider for Schema {
     }
 }
 
+/// Several schemas, of which the first that has a table gives it.
+#[derive(Debug)]
+struct Path {
+    schemas: Vec<Arc<dyn SchemaProvider>>,
+}
+
+#[async_trait]
+impl SchemaProvider for Path {
+    fn table_names(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+        for schema in &self.schemas {
+            if let Some(table) = schema.table(name).await? {
+                return Ok(Some(table));
+            }
+        }
+        Ok(None)
+    }
+
+    fn table_exist(&self, name: &str) -> bool {
+        self.schemas.iter().any(|schema| schema.table_exist(name))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -162,7 +203,7 @@ mod tests {
             baselines: BaselinesPlace::Sqlite(place.clone()),
             search: SearchPlace::Tantivy(place),
         };
-        let relations = relations(&Arc::new(Stores::new(places)));
+        let relations = relations(&Arc::new(Stores::new(places)), &Arc::new(Queries::default()));
         let names: Vec<String> = relations.iter().map(|relation| relation.qualified_name()).collect();
         for name in [
             "ledger.transactions",
@@ -174,11 +215,15 @@ mod tests {
             "log.risk_scores",
             "log.dead_letters",
             "system.freshness",
+            "system.queries",
         ] {
             assert!(names.contains(&name.to_owned()), "{name}");
         }
-        let catalog = Catalog::new(&relations);
+        let catalog = Catalog::new(&relations, Vec::new());
         assert_eq!(catalog.schema_names(), ["ledger", "documents", "metrics", "baselines", "search", "log", "system"]);
+        let path = catalog.schema("$path:search,ledger").unwrap();
+        assert!(path.table_exist("alerts") && path.table_exist("transactions") && !path.table_exist("freshness"));
+        assert!(catalog.schema("nothing").is_none());
         let described = described(&relations);
         let amount = described[0].columns.iter().find(|column| column.name == "amount").unwrap();
         assert_eq!((amount.data_type.as_str(), amount.nullable), ("decimal(15,2)", false));

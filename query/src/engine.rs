@@ -1,38 +1,38 @@
-//! The engine: from one statement to a stream of batches.
+//! The engine: what all sessions share, and the state of DataFusion from which each query's own is cloned.
 //!
-//! What must stay true: a statement is checked before it is planned, and its plan again before it runs; planning and
-//! computing take place on the runtime's threads, reading a store never does; no statement changes what another one sees.
+//! What must stay true: no store is opened before it is read; nothing of the host can be named in SQL; no statement changes what another
+//! session sees.
 
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
-use arrow::array::{RecordBatch, StringArray};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use chrono_tz::Tz;
 use datafusion::catalog::{CatalogProviderList, MemoryCatalogProviderList};
-use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{DataFusionError, TableReference};
+use datafusion::common::DataFusionError;
 use datafusion::config::Dialect;
-use datafusion::execution::context::SQLOptions;
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
-use datafusion::execution::{SendableRecordBatchStream, SessionState, SessionStateBuilder, SessionStateDefaults};
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::execution::{SessionState, SessionStateBuilder, SessionStateDefaults};
 use datafusion::logical_expr::planner::ExprPlanner;
-use datafusion::physical_plan::execute_stream;
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::logical_expr::registry::FunctionRegistry;
 use datafusion::prelude::SessionConfig;
-use datafusion::sql::parser::Statement;
-use futures::StreamExt;
 
+use crate::aggregates;
+use crate::buckets;
+use crate::cache::Cache;
 use crate::catalog::{self, CATALOG, Catalog, DEFAULT_SCHEMA, TableInfo};
-use crate::cut::{self, Cut};
 use crate::errors::QueryError;
 use crate::fulltext;
 use crate::json::{self, JsonOperators};
+use crate::late;
+use crate::lateral;
+use crate::pg_catalog::PgCatalog;
 use crate::places::{Places, Stores};
-use crate::statement::{self, Allowed, READ, Read};
+use crate::principal::Principal;
+use crate::queries::Queries;
+use crate::session::Session;
+use crate::snippet;
+use crate::settings::{self, Defaults, Planning, Settings};
 use crate::table::Relation;
 
 /// Rows of one batch.
@@ -41,44 +41,39 @@ const BATCH_ROWS: usize = 8_192;
 /// How an engine computes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EngineSettings {
-    /// Time zone of `now()` and of times written without an offset, e.g. `Europe/Berlin`.
+    /// Time zone of `now()`, of times written without an offset, and of times that are shown, e.g. `Europe/Berlin`.
     pub zone: String,
     /// Bytes that sorting, grouping and joining of all queries together may hold; beyond it they spill or fail.
     pub memory_limit_bytes: usize,
     /// Into how many parts a query is divided; 0 means 1.
     pub target_partitions: usize,
+    /// How long a statement may run where its session sets nothing; a role's own limit holds beside it.
+    pub statement_timeout: Option<Duration>,
 }
 
-/// What a statement gives.
-pub struct QueryResult {
-    /// Names and types of the columns.
-    pub schema: SchemaRef,
-    /// The rows; an error in it is read by [`QueryError::from`].
-    pub stream: SendableRecordBatchStream,
-    /// What the analyst must be told besides the rows.
-    pub notices: Vec<String>,
-}
-
-impl std::fmt::Debug for QueryResult {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("QueryResult").field("schema", &self.schema).field("notices", &self.notices).finish_non_exhaustive()
-    }
-}
-
-/// One SQL database over the five stores and the log, for one connection. [`Engine::session`] makes another over the same stores.
-#[derive(Debug)]
+/// One SQL database over the five stores and the log. Cheap to clone; [`Engine::session`] makes a connection to it.
+#[derive(Clone, Debug)]
 pub struct Engine {
     shared: Arc<Shared>,
-    /// Whether this connection reads as of a cut.
-    cut: AtomicBool,
 }
 
-struct Shared {
+/// What all sessions share.
+pub(crate) struct Shared {
     state: SessionState,
-    stores: Arc<Stores>,
-    relations: Vec<Arc<Relation>>,
+    /// What PostgreSQL's clients ask of a server besides data.
+    pub(crate) pg_catalog: PgCatalog,
+    /// IANA name of the zone that a session has when it is opened.
+    zone: String,
+    /// How long a statement may run where a session sets nothing.
+    timeout: Option<Duration>,
+    schemas: Arc<[String]>,
     tables: Vec<TableInfo>,
-    names: Vec<String>,
+    /// Every relation's name with its schema.
+    pub(crate) names: Vec<String>,
+    pub(crate) stores: Arc<Stores>,
+    pub(crate) queries: Arc<Queries>,
+    pub(crate) cache: Arc<Cache>,
+    sessions: AtomicU32,
 }
 
 impl std::fmt::Debug for Shared {
@@ -91,20 +86,42 @@ impl Engine {
     /// Makes an engine over the given places. No store is opened.
     ///
     /// # Errors
-    /// [`QueryError::Invalid`] for an unknown time zone.
+    /// [`QueryError::Setting`] for an unknown time zone.
     pub fn open(places: Places, settings: EngineSettings) -> Result<Engine, QueryError> {
         let stores = Arc::new(Stores::new(places));
-        let relations = catalog::relations(&stores);
+        let queries = Arc::new(Queries::default());
+        let relations = catalog::relations(&stores, &queries);
         let tables = catalog::described(&relations);
         let names = relations.iter().map(|relation| relation.qualified_name()).collect();
-        let state = session(&relations, &settings)?;
-        Ok(Engine { shared: Arc::new(Shared { state, stores, relations, tables, names }), cut: AtomicBool::new(false) })
+        let mut schemas: Vec<String> = Vec::new();
+        for relation in &relations {
+            if !schemas.iter().any(|schema| schema == relation.schema_name) {
+                schemas.push(relation.schema_name.to_owned());
+            }
+        }
+        let zone = settings::zone(&settings.zone)?.name().to_owned();
+        let known = Settings::new(Defaults { zone: zone.clone(), principal: String::new(), timeout: None, most: None, schemas: schemas.clone().into() }).all();
+        let pg_catalog = PgCatalog::new(&relations, &known)?;
+        let state = state(&relations, &settings, &zone, &pg_catalog)?;
+        let timeout = settings.statement_timeout;
+        let shared = Shared { state, pg_catalog, zone, timeout, schemas: schemas.into(), tables, names, stores, queries, cache: Arc::default(), sessions: AtomicU32::new(0) };
+        Ok(Engine { shared: Arc::new(shared) })
     }
 
-    /// Another connection over the same stores and the same memory, with settings of its own.
+    /// A connection, with settings of its own.
     #[must_use]
-    pub fn session(&self) -> Engine {
-        Engine { shared: Arc::clone(&self.shared), cut: AtomicBool::new(false) }
+    pub fn session(&self, principal: Principal) -> Session {
+        let defaults = Defaults {
+            zone: self.shared.zone.clone(),
+            principal: principal.name.clone(),
+            timeout: self.shared.timeout,
+            most: principal.limits.statement_timeout,
+            schemas: Arc::clone(&self.shared.schemas),
+        };
+        // From 1 to the greatest positive number of 32 bits, again and again.
+        let number = self.shared.sessions.fetch_add(1, Ordering::Relaxed) % (u32::MAX >> 1);
+        let id = i32::try_from(number + 1).unwrap_or(i32::MAX);
+        Session::new(Arc::clone(&self.shared), id, principal, Settings::new(defaults))
     }
 
     /// Every table and view, in the catalog's order.
@@ -113,76 +130,35 @@ impl Engine {
         self.shared.tables.clone()
     }
 
-    /// As of when this connection reads.
+    /// The queries that run, and those that ran lately.
     #[must_use]
-    pub fn read(&self) -> Read {
-        if self.cut.load(Ordering::Relaxed) { Read::Cut } else { Read::Latest }
+    pub fn queries(&self) -> &Queries {
+        &self.shared.queries
     }
+}
 
-    /// Plans one statement and begins to answer it. Dropping the stream ends the query.
-    ///
-    /// # Errors
-    /// See [`QueryError`]; what fails later is in the stream.
-    pub async fn query(&self, sql: &str) -> Result<QueryResult, QueryError> {
-        match statement::read(sql)? {
-            Allowed::SetRead(read) => {
-                self.cut.store(read == Read::Cut, Ordering::Relaxed);
-                Ok(empty(vec![format!("{READ} is {}", read.as_str())]))
-            }
-            Allowed::ShowRead => one_value(READ, self.read().as_str()),
-            Allowed::Query(statement) => self.answer(*statement).await,
+impl Shared {
+    /// The state for one query.
+    pub(crate) fn state(&self, planning: &Planning) -> Result<SessionState, QueryError> {
+        let mut state = self.state.clone();
+        if planning.schema != DEFAULT_SCHEMA {
+            state.config_mut().options_mut().catalog.default_schema = planning.schema.clone();
         }
-    }
-
-    async fn answer(&self, statement: Statement) -> Result<QueryResult, QueryError> {
-        let told = |error: DataFusionError| QueryError::told(&error, &self.shared.names);
-        let mut state = self.shared.state.clone();
-        let as_of_cut = self.read() == Read::Cut;
-        if as_of_cut {
-            let cut = self.cut_now().await?;
-            state.config_mut().set_extension(Arc::new(cut));
-        }
-        state.mark_start_execution();
-        let plan = state.statement_to_plan(statement).await.map_err(told)?;
-        SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false).verify_plan(&plan).map_err(told)?;
-        let plan = state.optimize(&plan).map_err(told)?;
-        fulltext::check(&plan)?;
-        let notices = if as_of_cut { self.notices(&plan) } else { Vec::new() };
-        let physical = state.query_planner().create_physical_plan(&plan, &state).await.map_err(told)?;
-        let schema = physical.schema();
-        let stream = execute_stream(physical, state.task_ctx()).map_err(told)?;
-        Ok(QueryResult { schema: Arc::clone(&schema), stream: caught(schema, stream), notices })
-    }
-
-    /// The lowest position that the three stores have reached.
-    async fn cut_now(&self) -> Result<Cut, QueryError> {
-        let stores = Arc::clone(&self.shared.stores);
-        let read = move || -> Result<Cut, QueryError> { Ok(Cut::of(&[stores.ledger.positions()?, stores.documents.positions()?, stores.search.positions()?])) };
-        tokio::task::spawn_blocking(read).await.map_err(QueryError::internal)?
-    }
-
-    /// What to tell of the tables in a plan that do not obey the cut.
-    fn notices(&self, plan: &LogicalPlan) -> Vec<String> {
-        let mut notices: Vec<String> = Vec::new();
-        let mut note = |name: &TableReference| {
-            let schema = name.schema().unwrap_or(DEFAULT_SCHEMA);
-            let found = self.shared.relations.iter().find(|relation| relation.schema_name == schema && relation.name == name.table());
-            if let Some(notice) = found.and_then(|relation| cut::notice(&relation.qualified_name(), relation.cut))
-                && !notices.contains(&notice)
-            {
-                notices.push(notice);
+        if planning.zone != self.zone {
+            state.config_mut().options_mut().execution.time_zone = Some(planning.zone.clone());
+            // Some functions have taken the zone with them.
+            let options = Arc::clone(state.config_options());
+            let updated: Vec<_> = state.scalar_functions().values().filter_map(|function| function.inner().with_updated_config(&options)).collect();
+            for function in updated {
+                state.register_udf(Arc::new(function))?;
             }
-        };
-        let walked = plan.apply_with_subqueries(|node| {
-            if let LogicalPlan::TableScan(scan) = node {
-                note(&scan.table_name);
-            }
-            Ok(TreeNodeRecursion::Continue)
-        });
-        if let Err(error) = walked {
-            tracing::debug!(%error, "a plan could not be walked for notices");
         }
-        notices
+        Ok(state)
+    }
+
+    /// What a failure of DataFusion says.
+    pub(crate) fn told(&self, error: &DataFusionError) -> QueryError {
+        QueryError::told(error, &self.names)
     }
 }
 
@@ -190,13 +166,14 @@ impl Engine {
 const SPILL_BYTES: u64 = 2 << 30;
 
 /// The state from which each query's own is cloned.
-fn session(relations: &[Arc<Relation>], settings: &EngineSettings) -> Result<SessionState, QueryError> {
-    let zone: Tz = settings.zone.parse().map_err(|_| QueryError::Invalid {
-        message: format!("there is no time zone {:?}", settings.zone),
-        line: None,
-        column: None,
-        hint: Some("write it as in Europe/Berlin or UTC".to_owned()),
-    })?;
+fn state(relations: &[Arc<Relation>], settings: &EngineSettings, zone: &str, pg_catalog: &PgCatalog) -> Result<SessionState, QueryError> {
+    let catalogs = MemoryCatalogProviderList::new();
+    catalogs.register_catalog(CATALOG.to_owned(), Arc::new(Catalog::new(relations, pg_catalog.schemas())));
+    Ok(pg_catalog.install(builder(settings, zone)?).with_catalog_list(Arc::new(catalogs)).with_optimizer_rules(aggregates::rules()).build())
+}
+
+/// Options and functions: everything but the catalog and the rules that push down into stores.
+pub(crate) fn builder(settings: &EngineSettings, zone: &str) -> Result<SessionStateBuilder, QueryError> {
     let mut config = SessionConfig::new()
         .with_batch_size(BATCH_ROWS)
         .with_target_partitions(settings.target_partitions.max(1))
@@ -204,54 +181,35 @@ fn session(relations: &[Arc<Relation>], settings: &EngineSettings) -> Result<Ses
         .with_default_catalog_and_schema(CATALOG, DEFAULT_SCHEMA)
         .with_create_default_catalog_and_schema(false);
     let options = config.options_mut();
-    options.execution.time_zone = Some(zone.name().to_owned());
+    options.execution.time_zone = Some(zone.to_owned());
     options.sql_parser.dialect = Dialect::PostgreSQL;
     // A number with a point is exact, so that money is compared with money.
     options.sql_parser.parse_float_as_decimal = true;
     options.sql_parser.map_string_types_to_utf8view = false;
     options.sql_parser.collect_spans = true;
+    // What a join's build side holds is asked of its probe side's store as a list up to here, beyond it as bounds.
+    options.optimizer.hash_join_inlist_pushdown_max_distinct_values = late::MAX_VALUES;
+    options.optimizer.hash_join_inlist_pushdown_max_size = late::MAX_BYTES;
     let memory = FairSpillPool::new(settings.memory_limit_bytes);
     let runtime = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(memory)).with_max_temp_directory_size(SPILL_BYTES).build_arc().map_err(QueryError::from)?;
-    let catalogs = MemoryCatalogProviderList::new();
-    catalogs.register_catalog(CATALOG.to_owned(), Arc::new(Catalog::new(relations)));
     let mut planners: Vec<Arc<dyn ExprPlanner>> = vec![Arc::new(JsonOperators::new())];
     planners.extend(SessionStateDefaults::default_expr_planners());
     let mut functions = SessionStateDefaults::default_scalar_functions();
     functions.extend(json::functions().into_iter().map(Arc::new));
     functions.push(Arc::new(fulltext::match_function()));
+    functions.push(Arc::new(snippet::function()));
+    functions.extend(aggregates::functions());
+    let mut tables = SessionStateDefaults::default_table_functions();
+    tables.push(buckets::function());
     // No table factory, no file format: nothing of the host can be named. The table functions make series of numbers.
     Ok(SessionStateBuilder::new()
         .with_config(config)
         .with_runtime_env(runtime)
-        .with_catalog_list(Arc::new(catalogs))
         .with_expr_planners(planners)
         .with_scalar_functions(functions)
         .with_higher_order_functions(SessionStateDefaults::default_higher_order_functions())
         .with_aggregate_functions(SessionStateDefaults::default_aggregate_functions())
         .with_window_functions(SessionStateDefaults::default_window_functions())
-        .with_table_function_list(SessionStateDefaults::default_table_functions())
-        .build())
-}
-
-/// A stream whose panics are errors: a fault in a plan ends its query, not the session around it.
-fn caught(schema: SchemaRef, stream: SendableRecordBatchStream) -> SendableRecordBatchStream {
-    let batches = AssertUnwindSafe(stream).catch_unwind().map(|batch| {
-        batch.unwrap_or_else(|_| Err(DataFusionError::Internal("the plan of this query cannot be run: write it with a join condition, or with fewer tables".to_owned())))
-    });
-    Box::pin(RecordBatchStreamAdapter::new(schema, batches))
-}
-
-fn empty(notices: Vec<String>) -> QueryResult {
-    let schema: SchemaRef = Arc::new(Schema::empty());
-    let stream = RecordBatchStreamAdapter::new(Arc::clone(&schema), futures::stream::empty::<Result<RecordBatch, DataFusionError>>());
-    QueryResult { schema, stream: Box::pin(stream), notices }
-}
-
-/// One row of name and value, as SHOW gives them.
-fn one_value(name: &str, value: &str) -> Result<QueryResult, QueryError> {
-    let schema: SchemaRef = Arc::new(Schema::new(vec![Field::new("name", DataType::Utf8, false), Field::new("value", DataType::Utf8, false)]));
-    let columns = [name, value].map(|text| -> arrow::array::ArrayRef { Arc::new(StringArray::from(vec![text.to_owned()])) });
-    let batch = RecordBatch::try_new(Arc::clone(&schema), columns.to_vec()).map_err(QueryError::internal)?;
-    let stream = RecordBatchStreamAdapter::new(Arc::clone(&schema), futures::stream::iter([Ok::<_, DataFusionError>(batch)]));
-    Ok(QueryResult { schema, stream: Box::pin(stream), notices: Vec::new() })
+        .with_table_function_list(tables)
+        .with_analyzer_rule(Arc::new(lateral::UnnestBeside)))
 }

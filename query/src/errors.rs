@@ -9,6 +9,8 @@ use datafusion::common::utils::datafusion_strsim::levenshtein;
 use datafusion::common::{Column, DataFusionError, Diagnostic, SchemaError};
 use wh_schemas::arrow::SCORE_COLUMN;
 
+use crate::catalog::PATH;
+
 /// Why there is no answer, or why it ends early.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum QueryError {
@@ -57,6 +59,50 @@ pub enum QueryError {
         message: String,
         /// What to try.
         hint: Option<String>,
+    },
+    /// What would write.
+    #[error("Wardhouse's SQL only reads: {what} is not allowed")]
+    ReadOnly {
+        /// The statement's first words.
+        what: String,
+    },
+    /// A setting that there is not, or a value that it cannot have.
+    #[error("{message}{}", Try(hint.as_deref()))]
+    Setting {
+        /// What is wrong.
+        message: String,
+        /// What to try.
+        hint: Option<String>,
+        /// Whether there is such a setting.
+        known: bool,
+    },
+    /// A statement that is too long, too deep or too wide to be planned in bounded time and memory.
+    #[error("{message}")]
+    TooComplex {
+        /// Which bound it does not keep.
+        message: String,
+    },
+    /// Somebody cancelled it.
+    #[error("canceled on user request")]
+    Cancelled,
+    /// It ran longer than it may.
+    #[error("canceled: it ran longer than statement_timeout allows")]
+    Timeout,
+    /// More rows than the role may read.
+    #[error("the role {role} may read {rows} rows: say LIMIT, group, or ask for less")]
+    Limit {
+        /// The role.
+        role: String,
+        /// Its limit.
+        rows: u64,
+    },
+    /// As many queries of the role run as may.
+    #[error("{queries} queries of the role {role} run already, and no more may: wait for one to end, or cancel one")]
+    TooMany {
+        /// The role.
+        role: String,
+        /// Its limit.
+        queries: usize,
     },
     /// A store did not answer.
     #[error("{role}: {message}: {remedy}")]
@@ -191,6 +237,8 @@ fn in_schema(error: &SchemaError, line: Option<u64>, column: Option<u64>) -> Que
 fn planning(message: &str, tables: &[String], line: Option<u64>, column: Option<u64>, diagnostic: Option<&Diagnostic>) -> QueryError {
     if let Some(name) = message.strip_prefix("table '").and_then(|rest| rest.split_once("' not found")).map(|(name, _)| name) {
         let name = name.strip_prefix("wardhouse.").unwrap_or(name);
+        // A name without its schema was looked for along search_path.
+        let name = if name.starts_with(PATH) { name.rsplit_once('.').map_or(name, |(_, bare)| bare) } else { name };
         return QueryError::Unknown { what: "table", name: name.to_owned(), nearest: nearest(name, tables), line, column };
     }
     if let Some((name, rest)) = message.strip_prefix("Invalid function '").and_then(|rest| rest.split_once('\'')) {

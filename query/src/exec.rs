@@ -15,6 +15,7 @@ use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DataFusionError, Result, Statistics};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::utils::collect_columns;
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr, PhysicalSortExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, SchedulingType};
 use datafusion::physical_plan::filter_pushdown::{ChildPushdownResult, FilterPushdownPhase, FilterPushdownPropagation};
@@ -27,10 +28,13 @@ use futures::{StreamExt, TryStreamExt};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::aggregate::Aggregation;
 use crate::errors::QueryError;
 use crate::late;
 use crate::store;
 use crate::table::{Order, Prepared, Request, Scan, Survey};
+use crate::unavailable;
+use crate::work::Meter;
 
 /// Batches that wait between the store and DataFusion.
 const WAITING: usize = 2;
@@ -61,6 +65,7 @@ pub(crate) struct Sink {
     stop: Arc<Stop>,
     left: usize,
     batch_rows: usize,
+    meter: Meter,
 }
 
 impl Sink {
@@ -97,16 +102,21 @@ impl Sink {
     pub(crate) fn send(&mut self, batch: RecordBatch) -> bool {
         let batch = if batch.num_rows() > self.left { batch.slice(0, self.left) } else { batch };
         self.left -= batch.num_rows();
-        self.sender.blocking_send(Ok(batch)).is_ok() && self.left > 0
+        self.meter.gave(&batch);
+        let taken = self.sender.blocking_send(Ok(batch)).is_ok();
+        self.meter.waited();
+        taken && self.left > 0
     }
 }
 
-/// A scan of one relation.
+/// A scan of one relation, or of its groups.
 #[derive(Debug)]
 pub(crate) struct ScanExec {
     relation: String,
     scan: Arc<dyn Scan>,
     request: Request,
+    /// What is computed of the rows that the request describes; its columns are then the output.
+    aggregation: Option<Aggregation>,
     survey: Survey,
     rechecked: Vec<String>,
     late: Vec<Arc<dyn PhysicalExpr>>,
@@ -118,31 +128,87 @@ pub(crate) struct ScanExec {
 impl ScanExec {
     /// Prepares the native query for `request`.
     pub(crate) fn new(relation: String, scan: Arc<dyn Scan>, request: Request, survey: Survey, rechecked: Vec<String>) -> Result<ScanExec> {
-        ScanExec::with_late(relation, scan, request, survey, rechecked, Vec::new())
-    }
-
-    fn with_late(relation: String, scan: Arc<dyn Scan>, request: Request, survey: Survey, rechecked: Vec<String>, late: Vec<Arc<dyn PhysicalExpr>>) -> Result<ScanExec> {
         let schema = Arc::new(scan.schema().project(&request.projection)?);
         let prepared = scan.prepare(&request, &survey)?;
+        Ok(ScanExec::prepared(relation, scan, request, None, survey, prepared, schema).rechecking(rechecked))
+    }
+
+    /// Prepares the native query for an aggregation of the rows that `request` describes; the store has said that it computes it.
+    pub(crate) fn aggregated(relation: String, scan: Arc<dyn Scan>, request: Request, aggregation: Aggregation, survey: Survey) -> Result<ScanExec> {
+        let schema = Arc::clone(&aggregation.schema);
+        let prepared = scan.prepare_aggregate(&request, &aggregation, &survey)?;
+        Ok(ScanExec::prepared(relation, scan, request, Some(aggregation), survey, prepared, schema))
+    }
+
+    fn prepared(
+        relation: String,
+        scan: Arc<dyn Scan>,
+        request: Request,
+        aggregation: Option<Aggregation>,
+        survey: Survey,
+        prepared: Arc<dyn Prepared>,
+        schema: SchemaRef,
+    ) -> ScanExec {
         let ordering = request.order.iter().filter_map(|order| sort_expr(order, &request.projection, &schema)).collect::<Vec<_>>();
         let equivalence = if ordering.is_empty() { EquivalenceProperties::new(schema) } else { EquivalenceProperties::new_with_orderings(schema, [ordering]) };
         let properties = PlanProperties::new(equivalence, Partitioning::UnknownPartitioning(prepared.parts()), EmissionType::Incremental, Boundedness::Bounded)
             .with_scheduling_type(SchedulingType::Cooperative);
-        Ok(ScanExec { relation, scan, request, survey, rechecked, late, prepared, properties: Arc::new(properties), metrics: ExecutionPlanMetricsSet::new() })
+        ScanExec {
+            relation,
+            scan,
+            request,
+            aggregation,
+            survey,
+            rechecked: Vec::new(),
+            late: Vec::new(),
+            prepared,
+            properties: Arc::new(properties),
+            metrics: ExecutionPlanMetricsSet::new(),
+        }
     }
 
+    fn rechecking(self, rechecked: Vec<String>) -> ScanExec {
+        ScanExec { rechecked, ..self }
+    }
+
+    /// The same with another request and other late conditions.
     fn again(&self, request: Request, late: Vec<Arc<dyn PhysicalExpr>>) -> Result<Arc<dyn ExecutionPlan>> {
-        Ok(Arc::new(ScanExec::with_late(self.relation.clone(), Arc::clone(&self.scan), request, self.survey.clone(), self.rechecked.clone(), late)?))
+        let (relation, scan, survey) = (self.relation.clone(), Arc::clone(&self.scan), self.survey.clone());
+        let again = match &self.aggregation {
+            None => ScanExec::new(relation, scan, request, survey, self.rechecked.clone())?,
+            Some(aggregation) => ScanExec::aggregated(relation, scan, request, aggregation.clone(), survey)?,
+        };
+        Ok(Arc::new(ScanExec { late, ..again }))
+    }
+
+    /// The relation's column that each column of the output is. Where it is none, no late condition is taken that names it.
+    fn columns(&self) -> Vec<usize> {
+        match &self.aggregation {
+            None => self.request.projection.clone(),
+            Some(aggregation) => (0..aggregation.schema.fields().len()).map(|index| aggregation.plain_column(index).unwrap_or_default()).collect(),
+        }
+    }
+
+    /// Whether a late condition is one on rows: groups are left out as a whole only by what they are grouped by.
+    fn takes(&self, late: &Arc<dyn PhysicalExpr>) -> bool {
+        let of_rows = |column: &Column| self.aggregation.as_ref().is_none_or(|aggregation| aggregation.plain_column(column.index()).is_some());
+        late::is_late(late) && collect_columns(late).iter().all(of_rows)
     }
 
     /// About how many rows come out.
     fn rows(&self) -> Precision<usize> {
+        if self.aggregation.as_ref().is_some_and(|aggregation| aggregation.groups.is_empty()) {
+            return Precision::Exact(1);
+        }
         let Some(rows) = self.survey.rows else { return Precision::Absent };
         let all = rows as f64;
         let unique = |column: usize| self.scan.is_unique(column);
         let share: f64 = self.request.predicates.iter().map(|p| p.selectivity(all, &unique)).product();
         #[expect(clippy::cast_possible_truncation, reason = "an estimate between 0 and the number of rows")]
         let kept = (all * share).ceil() as usize;
+        if let Some(aggregation) = &self.aggregation {
+            return Precision::Inexact(aggregation.rows(kept, &unique));
+        }
         Precision::Inexact(self.request.limit.map_or(kept, |limit| kept.min(limit)))
     }
 
@@ -150,6 +216,9 @@ impl ScanExec {
         let schema = self.scan.schema();
         let pushed: Vec<String> = self.request.predicates.iter().map(|p| p.display(&schema).to_string()).collect();
         let mut lines = vec![("relation", self.relation.clone()), ("native", self.prepared.text())];
+        if let Some(aggregation) = &self.aggregation {
+            lines.push(("aggregate", format!("[{}]", aggregation.display(&schema))));
+        }
         if !pushed.is_empty() {
             lines.push(("pushed", format!("[{}]", pushed.join(", "))));
         }
@@ -229,23 +298,32 @@ impl ExecutionPlan for ScanExec {
             return Err(QueryError::internal(format!("{} has no part {partition}", self.relation)).into());
         }
         let schema = self.schema();
+        // Without groups there is a row over no rows too.
+        let instead = if self.aggregation.as_ref().is_some_and(|aggregation| aggregation.groups.is_empty()) { Some(unavailable::no_rows(&schema)?) } else { None };
+        if unavailable::is_missing(&context, &self.relation) {
+            return Ok(Box::pin(RecordBatchStreamAdapter::new(schema, futures::stream::iter(instead.map(Ok::<_, DataFusionError>)))));
+        }
         let baseline = BaselineMetrics::new(&self.metrics, partition);
+        let meter = Meter::new(&context, &self.relation, &self.metrics, partition);
         let prepared = Arc::clone(&self.prepared);
-        let (scan, projection, late) = (Arc::clone(&self.scan), self.request.projection.clone(), self.late.clone());
+        let (scan, columns, late) = (Arc::clone(&self.scan), self.columns(), self.late.clone());
         let left = self.request.limit.unwrap_or(usize::MAX);
         let batch_rows = context.session_config().batch_size();
         let begun = async move {
             // A join asks for its probe side's first batch only after it has read its build side: its conditions are known now.
-            let late = late::known(&late, &projection, scan.as_ref())?;
+            let late = late::known(&late, &columns, scan.as_ref())?;
             let stop = Arc::new(Stop::default());
             let held = StopOnDrop(Arc::clone(&stop));
             let mut builder = RecordBatchReceiverStreamBuilder::new(Arc::clone(&schema), WAITING);
-            let mut sink = Sink { schema: Arc::clone(&schema), sender: builder.tx(), stop, left, batch_rows };
+            let mut sink = Sink { schema: Arc::clone(&schema), sender: builder.tx(), stop, left, batch_rows, meter };
             builder.spawn_blocking(move || {
                 if sink.left == 0 {
                     return Ok(());
                 }
-                prepared.run(partition, &late, &mut sink).map_err(DataFusionError::from)
+                sink.meter.begins();
+                let ran = prepared.run(partition, &late, &mut sink).map_err(DataFusionError::from);
+                sink.meter.worked();
+                ran
             });
             let batches = builder.build().inspect(move |batch| {
                 let _held = &held;
@@ -257,7 +335,8 @@ impl ExecutionPlan for ScanExec {
             Ok::<_, DataFusionError>(stream)
         };
         let stream = futures::stream::once(begun).try_flatten();
-        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), stream)))
+        let stream = Box::pin(RecordBatchStreamAdapter::new(self.schema(), stream));
+        Ok(unavailable::watched(&context, &self.relation, instead, stream))
     }
 
     fn metrics(&self) -> Option<MetricsSet> {
@@ -277,8 +356,9 @@ impl ExecutionPlan for ScanExec {
     }
 
     fn with_fetch(&self, limit: Option<usize>) -> Option<Arc<dyn ExecutionPlan>> {
-        // Below a limit no row may go missing: not with conditions that are checked again above, nor with late ones.
-        if limit.is_some() && !(self.rechecked.is_empty() && self.late.is_empty()) {
+        // Below a limit no row may go missing: not with conditions that are checked again above, nor with late ones. A limit on groups is
+        // none on rows.
+        if limit.is_some() && !(self.rechecked.is_empty() && self.late.is_empty() && self.aggregation.is_none()) {
             return None;
         }
         let limit = match (limit, self.request.limit) {
@@ -295,8 +375,8 @@ impl ExecutionPlan for ScanExec {
             let Some(column) = place else { return Ok(SortOrderPushdownResult::Unsupported) };
             wanted.push(Order { column: *column, descending: sort.options.descending, nulls_first: sort.options.nulls_first });
         }
-        // Rows that were limited before they were sorted are other rows.
-        if self.request.limit.is_some() || !self.request.order.is_empty() || !self.scan.sorts(&wanted) {
+        // Rows that were limited before they were sorted are other rows, and groups are sorted above.
+        if self.aggregation.is_some() || self.request.limit.is_some() || !self.request.order.is_empty() || !self.scan.sorts(&wanted) {
             return Ok(SortOrderPushdownResult::Unsupported);
         }
         let inner = self.again(Request { order: wanted, ..self.request.clone() }, self.late.clone())?;
@@ -309,7 +389,7 @@ impl ExecutionPlan for ScanExec {
         pushed: ChildPushdownResult,
         _config: &ConfigOptions,
     ) -> Result<FilterPushdownPropagation<Arc<dyn ExecutionPlan>>> {
-        let late: Vec<_> = pushed.parent_filters.iter().map(|filter| Arc::clone(&filter.filter)).filter(late::is_late).collect();
+        let late: Vec<_> = pushed.parent_filters.iter().map(|filter| Arc::clone(&filter.filter)).filter(|late| self.takes(late)).collect();
         let answer = FilterPushdownPropagation::all_unsupported(pushed);
         if !matches!(phase, FilterPushdownPhase::Post) || late.is_empty() || self.request.limit.is_some() {
             return Ok(answer);

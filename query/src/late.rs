@@ -1,19 +1,29 @@
 //! Conditions that a join learns while it runs: what its build side holds is all that its probe side can need.
 //!
 //! What must stay true: a late condition only removes rows that the join drops anyway, so a part of it that cannot be
-//! translated is left out; whatever is kept is exact.
+//! translated is left out; whatever is kept is exact. A list of values goes to a store up to a length, and beyond it only the least and
+//! the greatest; where a join divides its build side, a store is asked for what any of its parts needs.
 
+use std::cmp::Ordering;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow::datatypes::Schema;
 use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::Operator;
 use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_expr::expressions::{BinaryExpr, Column, DynamicFilterPhysicalExpr, InListExpr, Literal};
+use datafusion::physical_expr::expressions::{BinaryExpr, CaseExpr, CastExpr, Column, DynamicFilterPhysicalExpr, InListExpr, Literal};
 
-use crate::predicate::{Op, Predicate};
+use crate::predicate::{Op, Predicate, Value};
 use crate::pushdown;
 use crate::table::{Scan, Support};
+
+/// Most values of a list.
+pub(crate) const MAX_VALUES: usize = 4_000;
+/// Bytes of such a list.
+pub(crate) const MAX_BYTES: usize = 4 << 20;
+/// Most values that are looked at for those that differ: a build side may have the same ones often.
+const MAX_SEEN: usize = 200_000;
 
 /// Whether a condition fills itself while the query runs.
 pub(crate) fn is_late(expr: &Arc<dyn PhysicalExpr>) -> bool {
@@ -29,7 +39,7 @@ pub(crate) fn known(late: &[Arc<dyn PhysicalExpr>], projection: &[usize], scan: 
     let schema = scan.schema();
     for expr in late {
         if let Some(dynamic) = expr.downcast_ref::<DynamicFilterPhysicalExpr>() {
-            collect(&dynamic.current()?, projection, &schema, &mut predicates);
+            predicates.extend(collect(&dynamic.current()?, projection, &schema));
         }
     }
     let mut kept = Vec::with_capacity(predicates.len());
@@ -38,32 +48,85 @@ pub(crate) fn known(late: &[Arc<dyn PhysicalExpr>], projection: &[usize], scan: 
             kept.push(predicate);
         }
     }
+    // A list says all that its bounds say; a store that goes by the bounds would read whatever lies between them.
+    let listed: Vec<usize> = kept.iter().filter_map(|kept| if let Predicate::In { column, .. } = kept { Some(*column) } else { None }).collect();
+    kept.retain(|kept| !matches!(kept, Predicate::Compare { column, op: Op::Lt | Op::LtEq | Op::Gt | Op::GtEq, .. } if listed.contains(column)));
     Ok(kept)
 }
 
 /// The members of a conjunction that can be translated.
-fn collect(expr: &Arc<dyn PhysicalExpr>, projection: &[usize], schema: &Schema, out: &mut Vec<Predicate>) {
+fn collect(expr: &Arc<dyn PhysicalExpr>, projection: &[usize], schema: &Schema) -> Vec<Predicate> {
     if let Some(both) = expr.downcast_ref::<BinaryExpr>()
         && *both.op() == Operator::And
     {
-        collect(both.left(), projection, schema, out);
-        collect(both.right(), projection, schema, out);
-    } else {
-        out.extend(translate(expr, projection, schema));
+        let mut members = collect(both.left(), projection, schema);
+        members.extend(collect(both.right(), projection, schema));
+        return members;
+    }
+    if let Some(case) = expr.downcast_ref::<CaseExpr>() {
+        // By a hash of its own the join tells which part of the build side a row meets; a store does not know it.
+        let parts = case.when_then_expr().iter().map(|(_, then)| then).chain(case.else_expr());
+        let parts = parts.map(|part| collect(part, projection, schema)).filter(|members| !members.contains(&Predicate::Or(Vec::new())));
+        return parts.reduce(either).unwrap_or_else(|| vec![Predicate::Or(Vec::new())]);
+    }
+    translate(expr, projection, schema).into_iter().collect()
+}
+
+/// What two conjunctions have in common, made wide enough for both.
+fn either(one: Vec<Predicate>, other: Vec<Predicate>) -> Vec<Predicate> {
+    one.into_iter().filter_map(|predicate| other.iter().find_map(|other| wider(&predicate, other))).collect()
+}
+
+/// What holds wherever one of two conditions of the same kind on the same column does.
+fn wider(one: &Predicate, other: &Predicate) -> Option<Predicate> {
+    match (one, other) {
+        (Predicate::In { column, values }, Predicate::In { column: same, values: more }) if column == same => {
+            let mut values = values.clone();
+            // A value is met by one part of the build side only.
+            values.extend_from_slice(more);
+            (values.len() <= MAX_VALUES).then_some(Predicate::In { column: *column, values })
+        }
+        (Predicate::Compare { column, op, value }, Predicate::Compare { column: same, op: like, value: far }) if column == same && op == like => {
+            let order = compared(value, far)?;
+            let first = match op {
+                Op::Gt | Op::GtEq => order != Ordering::Greater,
+                Op::Lt | Op::LtEq => order != Ordering::Less,
+                Op::Eq | Op::NotEq if order == Ordering::Equal => true,
+                Op::Eq | Op::NotEq => return None,
+            };
+            Some(if first { one.clone() } else { other.clone() })
+        }
+        _ => None,
     }
 }
 
+fn compared(one: &Value, other: &Value) -> Option<Ordering> {
+    match (one, other) {
+        (Value::Int(one), Value::Int(other)) => Some(one.cmp(other)),
+        (Value::Float(one), Value::Float(other)) => one.partial_cmp(other),
+        (Value::Text(one), Value::Text(other)) => Some(one.cmp(other)),
+        _ => None,
+    }
+}
+
+/// The column that an expression is, as it stands or under a cast that changes neither value nor order.
+fn column_of(expr: &Arc<dyn PhysicalExpr>, projection: &[usize], schema: &Schema) -> Option<usize> {
+    if let Some(cast) = expr.downcast_ref::<CastExpr>() {
+        let column = cast.expr().downcast_ref::<Column>().and_then(|column| projection.get(column.index()).copied())?;
+        return pushdown::widens(schema.field(column).data_type(), cast.cast_type()).then_some(column);
+    }
+    expr.downcast_ref::<Column>().and_then(|column| projection.get(column.index()).copied())
+}
+
 fn translate(expr: &Arc<dyn PhysicalExpr>, projection: &[usize], schema: &Schema) -> Option<Predicate> {
-    let column = |expr: &Arc<dyn PhysicalExpr>| expr.downcast_ref::<Column>().and_then(|column| projection.get(column.index()).copied());
     if let Some(literal) = expr.downcast_ref::<Literal>() {
         return (*literal.value() == ScalarValue::Boolean(Some(false))).then(|| Predicate::Or(Vec::new()));
     }
     if let Some(list) = expr.downcast_ref::<InListExpr>() {
-        if list.negated() || list.len() > 4 * pushdown::MAX_LIST {
+        if list.negated() || list.len() > MAX_SEEN {
             return None;
         }
-        let literals = list.list().iter().map(|item| item.downcast_ref::<Literal>().map(Literal::value));
-        return pushdown::one_of(column(list.expr())?, literals, schema);
+        return one_of(column_of(list.expr(), projection, schema)?, list.list(), schema);
     }
     let both = expr.downcast_ref::<BinaryExpr>()?;
     let op = match both.op() {
@@ -75,7 +138,24 @@ fn translate(expr: &Arc<dyn PhysicalExpr>, projection: &[usize], schema: &Schema
         _ => return None,
     };
     let literal = both.right().downcast_ref::<Literal>()?;
-    pushdown::compare(column(both.left())?, op, literal.value(), schema)
+    pushdown::compare(column_of(both.left(), projection, schema)?, op, literal.value(), schema)
+}
+
+/// `column IN (items)`: NULL, to which nothing is equal, is left out.
+fn one_of(column: usize, items: &[Arc<dyn PhysicalExpr>], schema: &Schema) -> Option<Predicate> {
+    let (mut seen, mut values) = (HashSet::new(), Vec::new());
+    for item in items {
+        let literal = item.downcast_ref::<Literal>()?.value();
+        if literal.is_null() || !seen.insert(literal) {
+            continue;
+        }
+        let Some(Predicate::Compare { value, .. }) = pushdown::compare(column, Op::Eq, literal, schema) else { return None };
+        values.push(value);
+        if values.len() > MAX_VALUES {
+            return None;
+        }
+    }
+    Some(if values.is_empty() { Predicate::Or(Vec::new()) } else { Predicate::In { column, values } })
 }
 
 #[cfg(test)]
@@ -95,9 +175,50 @@ mod tests {
         let list: Arc<dyn PhysicalExpr> = Arc::new(InListExpr::try_new(column(), vec![lit("a"), lit("b"), lit("a")], false, &output).unwrap());
         let bounds = binary(binary(column(), Operator::GtEq, lit("a")), Operator::And, binary(column(), Operator::LtEq, lit("b")));
         let foreign = binary(column(), Operator::Eq, column());
-        let mut predicates = Vec::new();
-        collect(&binary(binary(bounds, Operator::And, foreign), Operator::And, list), &[0], &schema, &mut predicates);
+        let predicates = collect(&binary(binary(bounds, Operator::And, foreign), Operator::And, list), &[0], &schema);
         let shown: Vec<String> = predicates.iter().map(|p| p.display(&schema).to_string()).collect();
         assert_eq!(shown, ["transaction_id >= 'a'", "transaction_id <= 'b'", "transaction_id IN ('a', 'b')"]);
+    }
+
+    /// Least, greatest and list, as a part of a build side says them.
+    fn part(column: &Arc<dyn PhysicalExpr>, output: &Schema, values: &[&str]) -> Arc<dyn PhysicalExpr> {
+        let list = InListExpr::try_new(Arc::clone(column), values.iter().map(|value| lit(*value)).collect(), false, output).unwrap();
+        let (first, last) = (lit(*values.first().unwrap()), lit(*values.last().unwrap()));
+        let bounds = binary(binary(Arc::clone(column), Operator::GtEq, first), Operator::And, binary(Arc::clone(column), Operator::LtEq, last));
+        binary(bounds, Operator::And, Arc::new(list))
+    }
+
+    #[test]
+    fn the_parts_of_a_divided_build_side_are_one_again() {
+        let schema = wh_schemas::arrow::transactions();
+        let output = schema.project(&[2]).unwrap();
+        let column: Arc<dyn PhysicalExpr> = Arc::new(Column::new("user_id", 0));
+        let case = |parts: Vec<Arc<dyn PhysicalExpr>>| -> Vec<String> {
+            let parts = parts.into_iter().enumerate().map(|(number, part)| (lit(u64::try_from(number).unwrap()), part)).collect();
+            let case: Arc<dyn PhysicalExpr> = Arc::new(CaseExpr::try_new(Some(lit(0_u64)), parts, Some(lit(false))).unwrap());
+            collect(&case, &[2], &schema).iter().map(|predicate| predicate.display(&schema).to_string()).collect()
+        };
+        let shown = case(vec![part(&column, &output, &["b", "d"]), part(&column, &output, &["a", "c"]), lit(false)]);
+        assert_eq!(shown, ["user_id >= 'a'", "user_id <= 'd'", "user_id IN ('b', 'd', 'a', 'c')"]);
+        // Of one part nothing is known.
+        assert_eq!(case(vec![part(&column, &output, &["b", "d"]), lit(true)]), [""; 0]);
+        assert_eq!(case(vec![lit(false)]), ["FALSE"]);
+    }
+
+    #[test]
+    fn lists_are_taken_up_to_a_length_of_different_values_and_without_nulls() {
+        let schema = wh_schemas::arrow::transactions();
+        let output = schema.project(&[9]).unwrap();
+        let column: Arc<dyn PhysicalExpr> = Arc::new(Column::new("risk_score", 0));
+        let list = |values: Vec<Option<i32>>| {
+            let items = values.into_iter().map(|value| lit(ScalarValue::Int32(value))).collect();
+            let list: Arc<dyn PhysicalExpr> = Arc::new(InListExpr::try_new(Arc::clone(&column), items, false, &output).unwrap());
+            collect(&list, &[9], &schema)
+        };
+        let most = i32::try_from(MAX_VALUES).unwrap();
+        assert!(matches!(list((0..3 * most).map(|value| Some(value % most)).collect()).as_slice(), [Predicate::In { values, .. }] if values.len() == MAX_VALUES));
+        assert!(list((0..=most).map(Some).collect()).is_empty());
+        assert_eq!(list(vec![None, Some(7)]), [Predicate::In { column: 9, values: vec![Value::Int(7)] }]);
+        assert_eq!(list(vec![None]), [Predicate::Or(Vec::new())]);
     }
 }

@@ -1,9 +1,11 @@
 //! One SQL database over the five stores and the log.
 //!
 //! ```text
-//! statement (what is allowed) → fulltext (score()) → DataFusion's planner
-//!   → table (one TableProvider) → pushdown (Expr → Predicate, pure) → one folder a store: dialect (pure), scan (I/O)
-//!   → exec (the scan in the plan, its batches' way from a blocking thread)
+//! session (one connection: settings, prepared statements, limits)
+//!   → statement (what is allowed) → fulltext (score()) → planning (DataFusion's planner, parameters, time zone)
+//!   → aggregates, joins (what a store computes itself) → table (one TableProvider) → pushdown (Expr → Predicate, pure)
+//!   → one folder a store: dialect (pure), scan (I/O) → exec (the scan in the plan, its batches' way from a blocking thread)
+//!   → answer (what may end a query early) → whoever asked; queries (who asked what)
 //! ```
 //!
 //! What must stay true: nothing is written, anywhere; no statement names a file of the host; what a store is asked means
@@ -12,9 +14,10 @@
 //! ```no_run
 //! # async fn example(places: wh_query::Places) -> Result<(), wh_query::QueryError> {
 //! use futures::StreamExt;
-//! let settings = wh_query::EngineSettings { zone: "Europe/Berlin".into(), memory_limit_bytes: 512 << 20, target_partitions: 2 };
+//! let settings = wh_query::EngineSettings { zone: "Europe/Berlin".into(), memory_limit_bytes: 512 << 20, target_partitions: 2, statement_timeout: None };
 //! let engine = wh_query::Engine::open(places, settings)?;
-//! let mut result = engine.query("SELECT user_id, amount FROM transactions WHERE risk_score >= 85 LIMIT 10").await?;
+//! let session = engine.session(wh_query::Principal::local(wh_query::Way::Cli));
+//! let mut result = session.query("SELECT user_id, amount FROM transactions WHERE risk_score >= 85 LIMIT 10").await?;
 //! while let Some(batch) = result.stream.next().await {
 //!     println!("{} rows", batch.map_err(wh_query::QueryError::from)?.num_rows());
 //! }
@@ -22,38 +25,73 @@
 //! # }
 //! ```
 
+mod aggregate;
+mod aggregates;
+mod answer;
 mod batch;
+mod buckets;
+mod cache;
 mod catalog;
 mod conjunction;
 mod cut;
 mod elasticsearch;
 mod engine;
 mod errors;
+mod excerpt;
 mod exec;
 mod fulltext;
 mod influxdb;
+mod joins;
 mod json;
 mod kafka;
 mod late;
+mod lateral;
 mod log;
+mod memory;
 mod mongodb;
+mod oracle;
+mod parameters;
+mod partial;
+mod pg_catalog;
 mod places;
+mod planning;
 mod positions;
 mod postgres;
 mod predicate;
+mod prepared;
+mod principal;
 mod pushdown;
+mod queries;
 mod redis;
+#[cfg(test)]
+mod reference;
 mod search;
+mod session;
+mod settings;
 mod shape;
+mod snippet;
 mod sqlite;
+mod sqlstate;
 mod statement;
 mod store;
 mod system;
 mod table;
 mod tantivy;
+mod unavailable;
+mod unpushed;
+mod work;
+mod zone;
 
+pub use answer::QueryResult;
 pub use catalog::{ColumnInfo, TableInfo};
-pub use engine::{Engine, EngineSettings, QueryResult};
+pub use engine::{Engine, EngineSettings};
 pub use errors::QueryError;
+pub use oracle::{MemoryTable, Oracle};
 pub use places::Places;
-pub use statement::Read;
+pub use prepared::{Action, CopyFormat, CopyKind, Prepared};
+pub use principal::{Limits, Principal, Way};
+pub use queries::{Queries, QueryInfo, QueryState};
+pub use session::Session;
+pub use statement::split;
+pub use unavailable::LateNotices;
+pub use work::StoreWork;

@@ -19,4 +19,6 @@ pub(crate) struct Position {
     pub(crate) discarded: i64,
     /// Microseconds UTC.
     pub(crate) updated_at: i64,
+    /// Rows below it may have been removed by retention.
+    pub(crate) floor_seq: i64,
 }

@@ -1,11 +1,14 @@
 //! What a store can be asked, in values: a small tree of conditions over the columns of one relation.
 //!
 //! What must stay true: a predicate means exactly what SQL means by it, with three truth values; columns are named by their
-//! place in the relation's full schema; numbers are in the unit in which stores keep them (cents, microseconds, 0 and 1).
+//! place in the relation's full schema; numbers are in the unit in which stores keep them (cents, microseconds, 0 and 1). Of a member of a
+//! JSON value alone a store's answer may be wider than that, which is no harm but under NOT and IS.
 
 use std::fmt;
 
 use arrow::datatypes::Schema;
+
+use crate::json::{self, MemberTest, Step};
 
 /// A value as stores keep it.
 #[derive(Clone, Debug, PartialEq)]
@@ -114,6 +117,8 @@ pub(crate) enum Predicate {
     Contains { column: usize, text: String },
     /// `match(column, query)`
     Match { column: usize, query: String },
+    /// `column->'a'->>'b' = 'text'`, `IN`, or `IS NOT NULL`; the path is not empty. Stores answer it inexactly.
+    Member { column: usize, path: Vec<Step>, test: MemberTest },
     /// All of them; `TRUE` when there are none.
     And(Vec<Predicate>),
     /// At least one of them; `FALSE` when there are none.
@@ -137,11 +142,28 @@ impl Predicate {
 
     /// Whether a full-text condition is in it.
     pub(crate) fn has_match(&self) -> bool {
+        self.has(|part| matches!(part, Predicate::Match { .. }))
+    }
+
+    /// Whether a member of a JSON value is asked about in it, which no store answers exactly.
+    pub(crate) fn has_member(&self) -> bool {
+        self.has(|part| matches!(part, Predicate::Member { .. }))
+    }
+
+    fn has(&self, wanted: fn(&Predicate) -> bool) -> bool {
         match self {
-            Predicate::Match { .. } => true,
-            Predicate::And(inner) | Predicate::Or(inner) => inner.iter().any(Predicate::has_match),
-            Predicate::Not(inner) | Predicate::Is { inner, .. } => inner.has_match(),
-            _ => false,
+            Predicate::And(inner) | Predicate::Or(inner) => inner.iter().any(|part| part.has(wanted)),
+            Predicate::Not(inner) | Predicate::Is { inner, .. } => inner.has(wanted),
+            part => wanted(part),
+        }
+    }
+
+    /// Whether no row is lost where a store answers all of it exactly but members, of which it lets through too many.
+    pub(crate) fn may_be_wide(&self) -> bool {
+        match self {
+            Predicate::And(inner) | Predicate::Or(inner) => inner.iter().all(Predicate::may_be_wide),
+            Predicate::Not(inner) | Predicate::Is { inner, .. } => !inner.has_member(),
+            _ => true,
         }
     }
 
@@ -155,6 +177,8 @@ impl Predicate {
             Predicate::In { column, values } => one(*column) * values.len() as f64,
             Predicate::Null { .. } | Predicate::StartsWith { .. } | Predicate::Contains { .. } => 0.1,
             Predicate::Match { .. } => 0.01,
+            Predicate::Member { test: MemberTest::TextIn(texts), .. } => 0.05 * texts.len() as f64,
+            Predicate::Member { test: MemberTest::Present, .. } => 0.5,
             Predicate::Flag { .. } => 0.2,
             Predicate::And(inner) => inner.iter().map(|p| p.selectivity(rows, unique)).product(),
             Predicate::Or(inner) => inner.iter().map(|p| p.selectivity(rows, unique)).sum(),
@@ -230,6 +254,7 @@ impl fmt::Display for Shown<'_> {
             Predicate::StartsWith { column, text } => write!(f, "starts_with({}, {})", self.name(*column), Value::Text(text.clone())),
             Predicate::Contains { column, text } => write!(f, "contains({}, {})", self.name(*column), Value::Text(text.clone())),
             Predicate::Match { column, query } => write!(f, "match({}, {})", self.name(*column), Value::Text(query.clone())),
+            Predicate::Member { column, path, test } => write!(f, "{}", json::Shown { name: self.name(*column), path, test }),
             Predicate::And(inner) => self.list(f, inner, "AND", "TRUE"),
             Predicate::Or(inner) => self.list(f, inner, "OR", "FALSE"),
             Predicate::Not(inner) => write!(f, "NOT {}", self.of(inner)),
@@ -255,6 +280,17 @@ mod tests {
         assert_eq!(after_all_that_begin_with("a\u{d7ff}").as_deref(), Some("a\u{e000}"));
         assert_eq!(after_all_that_begin_with("a\u{10ffff}").as_deref(), Some("b"));
         assert_eq!(after_all_that_begin_with("\u{10ffff}"), None);
+    }
+
+    #[test]
+    fn too_many_rows_are_no_harm_but_under_not_and_is() {
+        let member = || Predicate::Member { column: 0, path: vec![Step::Key("a".into())], test: MemberTest::Present };
+        let null = || Predicate::Null { column: 1 };
+        assert!(member().may_be_wide() && null().negated().may_be_wide() && !null().negated().has_member());
+        let either = Predicate::Or(vec![null(), Predicate::And(vec![member(), null().negated()])]);
+        assert!(either.may_be_wide() && either.has_member());
+        assert!(!either.clone().negated().may_be_wide() && !either.clone().is(Truth::True).may_be_wide());
+        assert!(!Predicate::And(vec![null(), either.is(Truth::Unknown)]).may_be_wide());
     }
 
     #[test]

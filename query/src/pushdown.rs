@@ -1,7 +1,8 @@
 //! From DataFusion's expressions to [`Predicate`]s.
 //!
 //! What must stay true: pure; a translation means exactly what the expression means, or there is none. Literals are checked
-//! against the column's Arrow type; of casts on a column only those are looked through that change no value and no order.
+//! against the column's Arrow type; of casts on a column only those are looked through that change no value and no order. What is asked of
+//! a member of a JSON value may let through more rows than the expression, which is why it stands under neither NOT nor IS.
 
 use arrow::datatypes::{DataType, Schema, TimeUnit};
 use datafusion::common::ScalarValue;
@@ -9,6 +10,7 @@ use datafusion::logical_expr::expr::{InList, ScalarFunction};
 use datafusion::logical_expr::{Between, BinaryExpr, Expr, Like, Operator};
 
 use crate::fulltext::MATCH;
+use crate::json::{self, Member};
 use crate::predicate::{Op, Predicate, Truth, Value};
 
 /// Deeper conditions stay with DataFusion, which guards its stack.
@@ -18,7 +20,7 @@ pub(crate) const MAX_LIST: usize = 1_000;
 
 /// What `expr` asks of a relation with this schema, when a store could be asked it at all.
 pub(crate) fn translate(expr: &Expr, schema: &Schema) -> Option<Predicate> {
-    below(expr, schema, 0)
+    below(expr, schema, 0).filter(Predicate::may_be_wide)
 }
 
 fn below(expr: &Expr, schema: &Schema, depth: usize) -> Option<Predicate> {
@@ -33,7 +35,10 @@ fn below(expr: &Expr, schema: &Schema, depth: usize) -> Option<Predicate> {
         Expr::Literal(ScalarValue::Boolean(Some(false)), _) => Some(Predicate::Or(Vec::new())),
         Expr::Not(negated) => inner(negated).map(Predicate::negated),
         Expr::IsNull(operand) => is_null(operand, schema).or_else(|| inner(operand).map(|p| p.is(Truth::Unknown))),
-        Expr::IsNotNull(operand) => is_null(operand, schema).or_else(|| inner(operand).map(|p| p.is(Truth::Unknown))).map(Predicate::negated),
+        Expr::IsNotNull(operand) => match Member::of(operand, schema) {
+            Some(member) => Some(member.is_present()),
+            None => is_null(operand, schema).or_else(|| inner(operand).map(|p| p.is(Truth::Unknown))).map(Predicate::negated),
+        },
         Expr::IsTrue(operand) => inner(operand).map(|p| p.is(Truth::True)),
         Expr::IsNotTrue(operand) => inner(operand).map(|p| p.is(Truth::True).negated()),
         Expr::IsFalse(operand) => inner(operand).map(|p| p.is(Truth::False)),
@@ -51,7 +56,7 @@ fn below(expr: &Expr, schema: &Schema, depth: usize) -> Option<Predicate> {
         }
         Expr::InList(list) => in_list(list, schema),
         Expr::Like(like) => pattern(like, schema),
-        Expr::ScalarFunction(function) => full_text(function, schema),
+        Expr::ScalarFunction(function) => full_text(function, schema).or_else(|| json::condition(function, schema)),
         _ => None,
     }
 }
@@ -129,7 +134,13 @@ fn comparison(left: &Expr, op: Operator, right: &Expr, schema: &Schema) -> Optio
     if let (Expr::Literal(literal, _), Some(column)) = (left, operand(right, schema)) {
         return compare(column, op.swapped(), literal, schema);
     }
-    None
+    match (op, left, right) {
+        (Op::Eq, json, Expr::Literal(literal, _)) | (Op::Eq, Expr::Literal(literal, _), json) => {
+            let text = text_of(literal)?;
+            Some(Member::of(json, schema)?.is_one_of(vec![text.to_owned()]))
+        }
+        _ => None,
+    }
 }
 
 /// `column op literal`, when the literal can be said exactly in the column's unit.
@@ -154,8 +165,13 @@ pub(crate) fn compare(column: usize, op: Op, literal: &ScalarValue, schema: &Sch
 }
 
 fn in_list(list: &InList, schema: &Schema) -> Option<Predicate> {
-    let column = operand(&list.expr, schema)?;
     let literals = list.list.iter().map(|item| if let Expr::Literal(literal, _) = item { Some(literal) } else { None });
+    if let Some(member) = Member::of(&list.expr, schema) {
+        let texts: Option<Vec<String>> = literals.map(|literal| literal.and_then(text_of).map(str::to_owned)).collect();
+        let texts = texts.filter(|texts| !list.negated && !texts.is_empty() && texts.len() <= MAX_LIST)?;
+        return Some(member.is_one_of(texts));
+    }
+    let column = operand(&list.expr, schema)?;
     let within = one_of(column, literals, schema)?;
     Some(if list.negated { within.negated() } else { within })
 }

@@ -44,7 +44,12 @@ pub(crate) fn runtime(name: &'static str) -> Result<Runtime, Failure> {
 
 /// The SQL engine over the stores of these settings.
 pub(crate) fn engine(settings: &Settings) -> Result<wh_query::Engine, Failure> {
-    let options = wh_query::EngineSettings { zone: settings.zone.name().to_owned(), memory_limit_bytes: settings.sql_memory_bytes, target_partitions: 2 };
+    let options = wh_query::EngineSettings {
+        zone: settings.zone.name().to_owned(),
+        memory_limit_bytes: settings.sql.memory_bytes,
+        target_partitions: 2,
+        statement_timeout: settings.sql.statement_timeout,
+    };
     wh_query::Engine::open(settings.places.for_queries(), options).map_err(|e| Failure::Failed(e.to_string()))
 }
 

@@ -1,14 +1,15 @@
-//! `wardhouse run ROLE…`: any stages in this process, until stopped.
+//! `wardhouse run ROLE…`: any stages, and the servers of SQL, in this process, until stopped.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::args::{RoleName, RunArgs};
-use crate::commands::{asked_to_stop, runtime, ticker::Ticker};
+use crate::commands::{asked_to_stop, engine, runtime, ticker::Ticker};
 use crate::failure::Failure;
 use crate::operations::{self, Operations};
 use crate::pipeline::{self, Pipeline};
+use crate::servers::Servers;
 use crate::settings::Settings;
 
 /// Serves HTTP intake, where it is switched on.
@@ -20,9 +21,58 @@ pub(crate) async fn serve_http(settings: &Settings, pipeline: &Pipeline) -> Resu
     Ok(Some(operations::listen(address, "http.listen", router).await?))
 }
 
+/// The servers of SQL, told of; nothing else is opened.
+async fn serve_sql(settings: &Settings, runtime: &tokio::runtime::Handle) -> Result<Servers, Failure> {
+    let servers = Servers::start(settings, &engine(settings)?, runtime).await?;
+    for line in servers.told() {
+        anstream::println!("{line}");
+    }
+    if servers.serve_anything() {
+        return Ok(servers);
+    }
+    Err(Failure::Failed("there is no way into SQL: set sql.postgres, sql.flight or sql.http to an address that is free".to_owned()))
+}
+
+/// SQL alone: no stage runs, and nothing is written.
+fn run_sql(settings: &Settings) -> Result<(), Failure> {
+    let runtime = runtime("sql")?;
+    let outcome = runtime.block_on(async {
+        let mut servers = serve_sql(settings, runtime.handle()).await?;
+        let operations = Operations::new(&BTreeMap::new());
+        if let Some(address) = settings.operations {
+            let bound = operations::serve(address, operations.clone()).await?;
+            anstream::println!("health and metrics on http://{bound}");
+        }
+        anstream::println!("running sql; Ctrl-C stops");
+        operations.ready.store(true, Ordering::Relaxed);
+        let failure = tokio::select! {
+            () = asked_to_stop() => None,
+            failure = servers.failed() => Some(failure),
+        };
+        operations.ready.store(false, Ordering::Relaxed);
+        servers.stop().await;
+        failure.map_or(Ok(()), |failure| Err(Failure::Failed(failure)))
+    });
+    runtime.shutdown_timeout(Duration::from_secs(5));
+    outcome
+}
+
+/// Resolves when servers of SQL end that should not; never where there are none.
+async fn ended(servers: &mut Option<Servers>) -> String {
+    match servers {
+        Some(servers) => servers.failed().await,
+        None => std::future::pending().await,
+    }
+}
+
 pub(crate) fn run(settings: &Settings, args: &RunArgs) -> Result<(), Failure> {
     let roles: Vec<RoleName> = args.roles.iter().copied().collect::<BTreeSet<_>>().into_iter().collect();
+    if roles == [RoleName::Sql] {
+        return run_sql(settings);
+    }
     let names = roles.iter().map(|role| pipeline::name(*role)).collect::<Vec<_>>().join(", ");
+    // SQL has threads of its own: a long query must not hold up the stream.
+    let sql_runtime = if roles.contains(&RoleName::Sql) { Some(runtime("sql")?) } else { None };
     let runtime = runtime("pipeline")?;
     let outcome = runtime.block_on(async {
         let mut pipeline = Pipeline::start(settings, &roles, args.cold_start).await?;
@@ -36,6 +86,10 @@ pub(crate) fn run(settings: &Settings, args: &RunArgs) -> Result<(), Failure> {
             let bound = operations::serve(address, operations.clone()).await?;
             anstream::println!("health and metrics on http://{bound}");
         }
+        let mut servers = match &sql_runtime {
+            Some(runtime) => Some(serve_sql(settings, runtime.handle()).await?),
+            None => None,
+        };
         anstream::println!("running {names}; Ctrl-C stops");
         pipeline::audit(&*pipeline.log, "stages_started", "run", "info", serde_json::json!({ "roles": names })).await?;
         operations.ready.store(true, Ordering::Relaxed);
@@ -46,6 +100,7 @@ pub(crate) fn run(settings: &Settings, args: &RunArgs) -> Result<(), Failure> {
             tokio::select! {
                 () = &mut stop => break None,
                 failure = pipeline.failed(), if !pipeline.gauges.is_empty() => break Some(failure),
+                failure = ended(&mut servers) => break Some(failure),
                 () = tokio::time::sleep(Duration::from_secs(1)) => ticker.tick(&pipeline, false).await?,
             }
         };
@@ -56,6 +111,9 @@ pub(crate) fn run(settings: &Settings, args: &RunArgs) -> Result<(), Failure> {
             asked_to_stop().await;
             std::process::exit(1);
         });
+        if let Some(servers) = servers {
+            servers.stop().await;
+        }
         if failure.is_none() {
             pipeline::audit(&*pipeline.log, "stages_stopping", "run", "info", serde_json::json!({ "roles": names })).await?;
         }
@@ -65,6 +123,9 @@ pub(crate) fn run(settings: &Settings, args: &RunArgs) -> Result<(), Failure> {
             (None, Ok(())) => Ok(()),
         }
     });
+    if let Some(runtime) = sql_runtime {
+        runtime.shutdown_background();
+    }
     runtime.shutdown_timeout(Duration::from_secs(5));
     outcome
 }

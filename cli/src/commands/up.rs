@@ -1,6 +1,5 @@
 //! `wardhouse up`: everything in one process. A history on the first start, an answer from five stores, then live traffic.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -15,6 +14,7 @@ use crate::commands::{asked_to_stop, engine, invocation, question, run::serve_ht
 use crate::failure::Failure;
 use crate::operations::{self, Operations};
 use crate::pipeline::{self, Pipeline, STAGES};
+use crate::servers::Servers;
 use crate::settings::Settings;
 use crate::sql;
 use crate::world::LoggedWorld;
@@ -61,6 +61,12 @@ async fn up(settings: &Settings, args: &UpArgs, sql_runtime: &tokio::runtime::Ha
         let bound = operations::serve(address, operations.clone()).await?;
         anstream::println!("health and metrics on http://{bound}");
     }
+    // One engine, and so one memory, for the servers and the first question.
+    let engine = engine(settings)?;
+    let mut servers = Servers::start(settings, &engine, sql_runtime).await?;
+    for line in servers.told() {
+        anstream::println!("{line}");
+    }
     pipeline::audit(&*pipeline.log, "started", "up", "info", serde_json::json!({ "build": crate::build::VERSION })).await?;
     operations.ready.store(true, Ordering::Relaxed);
     let stop = CancellationToken::new();
@@ -74,9 +80,13 @@ async fn up(settings: &Settings, args: &UpArgs, sql_runtime: &tokio::runtime::Ha
     });
 
     let mut ticker = Ticker::new(&pipeline, operations.clone()).await?;
-    let outcome = feed_and_watch(settings, args, &mut pipeline, &mut ticker, first, started, sql_runtime, &stop).await;
+    let outcome = tokio::select! {
+        outcome = feed_and_watch(settings, args, &mut pipeline, &mut ticker, first, started, (&engine, sql_runtime), &stop) => outcome,
+        failure = servers.failed() => Err(Failure::Failed(failure)),
+    };
     operations.ready.store(false, Ordering::Relaxed);
     ticker.finish();
+    servers.stop().await;
     if outcome.is_ok() {
         // Before the stages stop, so that the ledger has it.
         pipeline::audit(&*pipeline.log, "stopping", "up", "info", serde_json::json!({})).await?;
@@ -109,7 +119,7 @@ async fn feed_and_watch(
     ticker: &mut Ticker,
     first: bool,
     started: Instant,
-    sql_runtime: &tokio::runtime::Handle,
+    sql: (&wh_query::Engine, &tokio::runtime::Handle),
     stop: &CancellationToken,
 ) -> Result<(), Failure> {
     let mut ask = first;
@@ -167,7 +177,7 @@ async fn feed_and_watch(
     let any = pipeline.gauges.get(&RoleName::Intake).is_some_and(|g| g.records.load(Ordering::Relaxed) > 0);
     if ask && any && !stop.is_cancelled() {
         ticker.finish();
-        if let Err(Failure::Failed(sentence)) = answer(settings, started, sql_runtime).await {
+        if let Err(Failure::Failed(sentence)) = answer(settings, started, sql).await {
             // The pipeline goes on: a question that cannot be answered is no failure of it.
             anstream::eprintln!("the question could not be answered: {sentence}");
         }
@@ -244,11 +254,11 @@ async fn settle_patterns(pipeline: &mut Pipeline, ticker: &mut Ticker, stop: &Ca
 }
 
 /// Asks the five stores, and says what to try next.
-async fn answer(settings: &Settings, started: Instant, sql_runtime: &tokio::runtime::Handle) -> Result<(), Failure> {
+async fn answer(settings: &Settings, started: Instant, (engine, sql_runtime): (&wh_query::Engine, &tokio::runtime::Handle)) -> Result<(), Failure> {
     anstream::println!("\nOne question to five stores: which alerts speak of refunds or payments, and how do they compare?\n\n{}\n", question::FIVE_STORES);
-    let engine = Arc::new(engine(settings)?);
+    let connection = sql::Connection::own(engine);
     let options = sql::RunOptions { format: sql::Format::Table, output: None, timing: true };
-    let asked = sql_runtime.spawn(async move { sql::run_once(&engine, question::FIVE_STORES, &options).await });
+    let asked = sql_runtime.spawn(async move { sql::run_once(&connection, question::FIVE_STORES, &options).await });
     asked.await.map_err(|e| e.to_string())??;
     let mut data = settings.file.as_ref().map(|file| format!(" --config {}", file.display())).unwrap_or_default();
     if settings.data != std::path::Path::new(crate::settings::DEFAULT_DATA) {

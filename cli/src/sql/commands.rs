@@ -170,8 +170,17 @@ mod tests {
                 name: "alerts".to_owned(),
                 description: "full-text alerts".to_owned(),
                 columns: vec![column("alert_id", "text", false), column("message", "text", true)],
+                is_view: false,
+                unique: vec!["alert_id".to_owned()],
             },
-            TableInfo { schema: "ledger".to_owned(), name: "transactions".to_owned(), description: String::new(), columns: vec![column("amount", "decimal(15,2)", false)] },
+            TableInfo {
+                schema: "ledger".to_owned(),
+                name: "transactions".to_owned(),
+                description: String::new(),
+                columns: vec![column("amount", "decimal(15,2)", false)],
+                is_view: false,
+                unique: Vec::new(),
+            },
         ]
     }
 

@@ -6,20 +6,25 @@
 //!
 //! - [`statement`], [`complete`], [`commands`], [`table`]: pure, tested without a terminal
 //! - [`output`], [`render`], [`shell`]: the files, the query and the terminal
+//! - [`connection`], [`remote`]: the stores themselves, or a server that runs
 
 mod commands;
 mod complete;
+mod connection;
 mod output;
+mod remote;
 mod render;
 mod shell;
 mod statement;
 mod table;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use output::Destination;
 use render::{Ended, Request};
+
+pub(crate) use connection::Connection;
+pub(crate) use remote::Remote;
 
 /// How a result is written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -77,13 +82,13 @@ impl miette::Diagnostic for SqlError {}
 ///
 /// # Errors
 /// When a statement fails, its result cannot be written, Ctrl-C is pressed, or the options don't go together.
-pub(crate) async fn run_once(engine: &wh_query::Engine, sql: &str, options: &RunOptions) -> miette::Result<()> {
+pub(crate) async fn run_once(connection: &Connection, sql: &str, options: &RunOptions) -> miette::Result<()> {
     let statements = statement::all(sql);
     check(&statements, options)?;
     let destination = options.output.clone().map_or(Destination::Screen, Destination::Replace);
     let request = Request { format: options.format, destination: &destination, timing: options.timing };
     for sql in statements {
-        if render::run(engine, sql, request).await? == Ended::ReaderGone {
+        if render::run(connection, sql, request).await? == Ended::ReaderGone {
             break;
         }
     }
@@ -97,8 +102,8 @@ pub(crate) async fn run_once(engine: &wh_query::Engine, sql: &str, options: &Run
 ///
 /// # Errors
 /// When the terminal cannot be read, or the options don't go together.
-pub(crate) fn interactive(engine: Arc<wh_query::Engine>, runtime: &tokio::runtime::Handle, history: Option<PathBuf>, options: RunOptions) -> miette::Result<()> {
-    shell::run(engine, runtime.clone(), history, options)?;
+pub(crate) fn interactive(connection: Connection, runtime: &tokio::runtime::Handle, history: Option<PathBuf>, options: RunOptions) -> miette::Result<()> {
+    shell::run(connection, runtime.clone(), history, options)?;
     Ok(())
 }
 

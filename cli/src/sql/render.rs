@@ -19,6 +19,7 @@ use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 
+use super::connection::Connection;
 use super::output::{self, Destination, Output};
 use super::statement;
 use super::table::{self, Column, Look, Table};
@@ -53,18 +54,21 @@ pub(super) enum Ended {
 ///
 /// # Errors
 /// [`SqlError`]; [`SqlError::Cancelled`] for Ctrl-C.
-pub(super) async fn run(engine: &wh_query::Engine, sql: &str, request: Request<'_>) -> Result<Ended, SqlError> {
+pub(super) async fn run(connection: &Connection, sql: &str, request: Request<'_>) -> Result<Ended, SqlError> {
     tokio::select! {
         // First, so that the signal is listened for before the query begins.
         biased;
-        Ok(()) = tokio::signal::ctrl_c() => Err(SqlError::Cancelled),
-        ended = execute(engine, sql, request) => ended,
+        Ok(()) = tokio::signal::ctrl_c() => {
+            connection.cancel().await;
+            Err(SqlError::Cancelled)
+        }
+        ended = execute(connection, sql, request) => ended,
     }
 }
 
-async fn execute(engine: &wh_query::Engine, sql: &str, request: Request<'_>) -> Result<Ended, SqlError> {
+async fn execute(connection: &Connection, sql: &str, request: Request<'_>) -> Result<Ended, SqlError> {
     let started = Instant::now();
-    let mut result = engine.query(sql).await.map_err(|error| SqlError::Query(error.to_string()))?;
+    let mut result = connection.query(sql).await?;
     for notice in &result.notices {
         say_notice(notice);
     }
@@ -72,7 +76,7 @@ async fn execute(engine: &wh_query::Engine, sql: &str, request: Request<'_>) -> 
     if schema.fields().is_empty() {
         // `SET` and its kind: there is nothing to write, in no format.
         while let Some(batch) = result.stream.next().await {
-            batch.map_err(|error| SqlError::Query(wh_query::QueryError::from(error).to_string()))?;
+            batch.map_err(SqlError::Query)?;
         }
         if result.notices.is_empty() {
             anstream::eprintln!("OK");
@@ -90,6 +94,9 @@ async fn execute(engine: &wh_query::Engine, sql: &str, request: Request<'_>) -> 
     };
     match outcome {
         Ok(rows) => {
+            for notice in result.late.await {
+                say_notice(&notice);
+            }
             pending.commit().map_err(|error| failed(error.to_string()))?;
             say_done(request, rows, started.elapsed());
             Ok(Ended::Complete)
@@ -109,12 +116,12 @@ enum Failure {
 async fn copy<S, E>(stream: &mut S, mut body: Body, started: Instant, timing: bool) -> Result<usize, Failure>
 where
     S: Stream<Item = Result<RecordBatch, E>> + Unpin,
-    E: Into<wh_query::QueryError>,
+    E: ToString,
 {
     let mut rows = 0;
     let mut more = false;
     while let Some(batch) = stream.next().await {
-        let batch = batch.map_err(|error| Failure::Query(Into::<wh_query::QueryError>::into(error).to_string()))?;
+        let batch = batch.map_err(|error| Failure::Query(error.to_string()))?;
         let taken = batch.num_rows().min(body.most_rows() - rows);
         if taken > 0 {
             body.write(&batch.slice(0, taken)).map_err(Failure::Write)?;

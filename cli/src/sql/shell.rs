@@ -13,9 +13,10 @@ use rustyline::error::{ReadlineError, Signal};
 use rustyline::history::DefaultHistory;
 use rustyline::{Config, Context, Editor, Helper, Highlighter, Hinter, Validator};
 use tokio::runtime::Handle;
-use wh_query::{Engine, TableInfo};
+use wh_query::TableInfo;
 
 use super::commands::{self, Command};
+use super::connection::Connection;
 use super::output::{Destination, Output};
 use super::render::{self, Ended, Request};
 use super::{Format, RunOptions, SqlError, complete, statement, table};
@@ -32,8 +33,8 @@ const CANDIDATES_ASKED: usize = 150;
 ///
 /// # Errors
 /// [`SqlError`], when the shell cannot go on.
-pub(super) fn run(engine: Arc<Engine>, runtime: Handle, history: Option<PathBuf>, options: RunOptions) -> Result<(), SqlError> {
-    typed(&mut Session::new(engine, runtime, options)?, history.as_deref())
+pub(super) fn run(connection: Connection, runtime: Handle, history: Option<PathBuf>, options: RunOptions) -> Result<(), SqlError> {
+    typed(&mut Session::new(connection, runtime, options)?, history.as_deref())
 }
 
 /// Prompts, reads and answers until it is told to quit.
@@ -137,7 +138,7 @@ enum Flow {
 
 /// What the shell remembers from line to line.
 struct Session {
-    engine: Arc<Engine>,
+    connection: Connection,
     runtime: Handle,
     tables: Arc<[TableInfo]>,
     format: Format,
@@ -148,13 +149,13 @@ struct Session {
 }
 
 impl Session {
-    fn new(engine: Arc<Engine>, runtime: Handle, options: RunOptions) -> Result<Self, SqlError> {
+    fn new(connection: Connection, runtime: Handle, options: RunOptions) -> Result<Self, SqlError> {
         let RunOptions { format, output, timing } = options;
         if format == Format::Parquet {
             return Err(SqlError::Usage("a Parquet file holds the result of one statement: give it on the command line".to_owned()));
         }
-        let tables: Arc<[TableInfo]> = Arc::from(engine.tables());
-        let mut session = Self { engine, runtime, tables, format, timing, destination: Destination::Screen, pending: String::new() };
+        let tables: Arc<[TableInfo]> = Arc::from(connection.tables());
+        let mut session = Self { connection, runtime, tables, format, timing, destination: Destination::Screen, pending: String::new() };
         session.write_to(output)?;
         Ok(session)
     }
@@ -196,7 +197,7 @@ impl Session {
 
     fn execute(&self, sql: &str) -> Result<Flow, SqlError> {
         let request = Request { format: self.format, destination: &self.destination, timing: self.timing };
-        Ok(match self.runtime.block_on(render::run(&self.engine, sql, request))? {
+        Ok(match self.runtime.block_on(render::run(&self.connection, sql, request))? {
             Ended::ReaderGone if self.destination == Destination::Screen => Flow::Quit,
             Ended::Complete | Ended::ReaderGone => Flow::Continue,
         })

@@ -11,7 +11,7 @@ pub(crate) struct Place {
 impl Place {
     pub(crate) fn new() -> Place {
         let place = Place { folder: tempfile::tempdir().unwrap() };
-        std::fs::write(place.config(), "[http]\nlisten = \"\"\n[operations]\nlisten = \"\"\n").unwrap();
+        std::fs::write(place.config(), "[http]\nlisten = \"\"\n[operations]\nlisten = \"\"\n[sql]\npostgres = \"\"\nflight = \"\"\nhttp = \"\"\n").unwrap();
         place
     }
 

@@ -8,3 +8,4 @@ mod faults;
 mod kill;
 mod offline;
 mod scoring;
+mod served;

@@ -64,7 +64,7 @@ fn is_exact(schema: &Schema, predicate: &Predicate) -> Result<bool, QueryError> 
             all
         }
         Predicate::Not(inner) | Predicate::Is { inner, .. } => is_exact(schema, inner)?,
-        Predicate::Null { .. } | Predicate::Flag { .. } | Predicate::Contains { .. } => false,
+        Predicate::Null { .. } | Predicate::Flag { .. } | Predicate::Contains { .. } | Predicate::Member { .. } => false,
     })
 }
 
@@ -114,7 +114,7 @@ fn plain(schema: &Schema, predicate: &Predicate) -> Result<Json, QueryError> {
         Predicate::Not(inner) | Predicate::Is { inner, truth: Truth::False } => without(plain(schema, inner)?),
         Predicate::Is { inner, truth: Truth::True } => plain(schema, inner)?,
         Predicate::Is { truth: Truth::Unknown, .. } => json!({ "match_none": {} }),
-        Predicate::Null { .. } | Predicate::Flag { .. } | Predicate::Contains { .. } => {
+        Predicate::Null { .. } | Predicate::Flag { .. } | Predicate::Contains { .. } | Predicate::Member { .. } => {
             return Err(QueryError::internal("Elasticsearch was asked what it cannot answer"));
         }
     })

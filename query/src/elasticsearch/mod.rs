@@ -1,5 +1,7 @@
 //! The table that Elasticsearch holds: `search.alerts`.
 
+mod aggregate_scan;
+mod aggregates;
 mod dialect;
 mod matching;
 mod page;

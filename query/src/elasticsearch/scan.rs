@@ -12,9 +12,12 @@ use serde_json::{Value, json};
 use wh_stores::elasticsearch::connect::decode;
 use wh_stores::elasticsearch::{Client, Failure, Method};
 
+use super::aggregate_scan::AlertsAggregate;
+use super::aggregates;
 use super::dialect;
 use super::page::{Column, Page};
 use super::store::ElasticsearchAlerts;
+use crate::aggregate::Aggregation;
 use crate::batch::BatchBuilder;
 use crate::errors::QueryError;
 use crate::exec::Sink;
@@ -23,7 +26,7 @@ use crate::store::wait;
 use crate::table::{Order, Prepared, Request, Scan, Support, Survey};
 
 /// How long a view stays open between two pages: as long as whoever reads may take over one.
-const KEEP_ALIVE: &str = "5m";
+pub(super) const KEEP_ALIVE: &str = "5m";
 /// How long closing a view may take; one that is not closed ends by itself.
 const CLOSING: Duration = Duration::from_secs(2);
 /// What is wanted of the answer to a search.
@@ -71,6 +74,34 @@ impl Scan for AlertsScan {
         };
         Ok(Arc::new(AlertsQuery { scan: self.clone(), request: request.clone(), shown }))
     }
+
+    fn aggregates(&self, _request: &Request, aggregation: &Aggregation) -> bool {
+        aggregates::takes(&self.schema, aggregation)
+    }
+
+    fn prepare_aggregate(&self, request: &Request, aggregation: &Aggregation, _survey: &Survey) -> Result<Arc<dyn Prepared>, QueryError> {
+        Ok(Arc::new(AlertsAggregate::new(self.clone(), request.clone(), aggregation.clone())?))
+    }
+}
+
+impl AlertsScan {
+    /// The client, and the partitions with the first `seq` that is not seen.
+    pub(super) async fn seen(&self) -> Result<(Client, Vec<(i64, i64)>), QueryError> {
+        let client = self.store.client().await.map_err(|failure| self.store.failed(&failure))?;
+        let published = self.store.published(&client).await.map_err(|failure| self.store.failed(&failure))?;
+        let below = |next: u64| i64::try_from(next).unwrap_or(i64::MAX);
+        Ok((client, published.into_iter().map(|reached| (reached.rows, below(reached.at.next_seq))).collect()))
+    }
+
+    /// Opens a view of the indexes; `None` where there is none yet.
+    pub(super) async fn view(&self, client: &Client) -> Result<Option<String>, QueryError> {
+        let path = format!("{}/_pit", self.store.settings.alerts());
+        match client.ask::<Opened>(Method::Post, &path, &[("keep_alive", KEEP_ALIVE)], None).await {
+            Ok(Opened { id }) => Ok(Some(id)),
+            Err(failure) if failure.is(404, "index_not_found_exception") => Ok(None),
+            Err(failure) => Err(self.store.failed(&failure)),
+        }
+    }
 }
 
 /// A search, ready to run.
@@ -86,6 +117,7 @@ struct Counted {
     count: usize,
 }
 
+/// A view of the indexes.
 #[derive(Deserialize)]
 struct Opened {
     id: String,
@@ -130,7 +162,7 @@ impl Prepared for AlertsQuery {
 }
 
 /// Ends a view, as far as that goes.
-fn close(client: &Client, view: &str) {
+pub(super) fn close(client: &Client, view: &str) {
     let body = json!({ "id": view });
     let closed = wait(async { tokio::time::timeout(CLOSING, client.ask::<Value>(Method::Delete, "_pit", &[], Some(&body))).await });
     if !matches!(closed, Ok(Ok(_))) {
@@ -143,16 +175,8 @@ impl AlertsQuery {
         self.scan.store.failed(failure)
     }
 
-    /// The client, and the partitions with the first `seq` that is not seen.
-    async fn seen(&self) -> Result<(Client, Vec<(i64, i64)>), QueryError> {
-        let client = self.scan.store.client().await.map_err(|failure| self.failed(&failure))?;
-        let published = self.scan.store.published(&client).await.map_err(|failure| self.failed(&failure))?;
-        let below = |next: u64| i64::try_from(next).unwrap_or(i64::MAX);
-        Ok((client, published.into_iter().map(|reached| (reached.rows, below(reached.at.next_seq))).collect()))
-    }
-
     async fn count(&self, predicates: &[&Predicate]) -> Result<usize, QueryError> {
-        let (client, positions) = self.seen().await?;
+        let (client, positions) = self.scan.seen().await?;
         let body = json!({ "query": dialect::query(&self.scan.schema, predicates, false, Some(&positions))? });
         match client.ask::<Counted>(Method::Post, &format!("{}/_count", self.scan.store.settings.alerts()), &[], Some(&body)).await {
             Ok(Counted { count }) => Ok(count),
@@ -188,7 +212,7 @@ impl AlertsQuery {
 
     /// Opens the search; `None` where there can be no row.
     async fn begin(&self, predicates: &[&Predicate]) -> Result<Option<Running>, QueryError> {
-        let (client, positions) = self.seen().await?;
+        let (client, positions) = self.scan.seen().await?;
         if positions.is_empty() {
             return Ok(None);
         }
@@ -206,12 +230,7 @@ impl AlertsQuery {
         if is_one_page {
             return Ok(Some(Running { client, path: format!("{alerts}/_search"), body, is_scored, view: None }));
         }
-        let opened = client.ask::<Opened>(Method::Post, &format!("{alerts}/_pit"), &[("keep_alive", KEEP_ALIVE)], None).await;
-        let view = match opened {
-            Ok(Opened { id }) => id,
-            Err(failure) if failure.is(404, "index_not_found_exception") => return Ok(None),
-            Err(failure) => return Err(self.failed(&failure)),
-        };
+        let Some(view) = self.scan.view(&client).await? else { return Ok(None) };
         body["pit"] = json!({ "id": view, "keep_alive": KEEP_ALIVE });
         Ok(Some(Running { client, path: "_search".to_owned(), body, is_scored, view: Some(view) }))
     }

@@ -155,6 +155,7 @@ impl SinkStore for ElasticsearchAlerts {
             dead_letters: number(at.dead_letters),
             discarded: number(at.discarded),
             updated_at: at.updated_at,
+            floor_seq: number(at.floor_seq),
         };
         Ok(published.into_iter().map(position).collect())
     }

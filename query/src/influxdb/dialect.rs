@@ -3,14 +3,13 @@
 //! What must stay true: pure; values are bound, never written into the text. No column is ever missing in a point, so that conditions
 //! have two truth values here and mean what SQL means. Tags are compared as a whole and fields as 64-bit integers, which was checked
 //! against the server by random conditions; times are a range of seconds, and never stand under OR or NOT, which InfluxQL does not take.
-//! A statement always has a bound on time, that of all times where none is asked for.
 
 use serde_json::{Map, Value as Json};
-use wh_stores::influxdb::points::{OUT_OF_RANGE, SECONDS, THROUGHPUT, TIMES, tag_of, time_of};
+use wh_stores::influxdb::points::tag_of;
 
 use crate::predicate::{Op, Predicate, Truth, Value};
 use crate::shape::Shape;
-use crate::table::{Request, Support};
+use crate::table::Support;
 
 /// Microseconds in a second.
 const SECOND: i64 = 1_000_000;
@@ -18,8 +17,6 @@ const SECOND: i64 = 1_000_000;
 const MAX_TAGS: usize = 500;
 /// Most comparisons of fields: each is computed for every point.
 const MAX_FIELDS: usize = 16;
-/// The field that is read where none is wanted: a statement without one finds nothing.
-const SOME_FIELD: &str = "transactions";
 
 /// What a column is in InfluxDB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,13 +82,13 @@ fn is_exact(shape: &Shape, predicate: &Predicate, whole: bool) -> bool {
         Predicate::Or(members) => members.iter().all(|member| is_exact(shape, member, false)),
         Predicate::Not(inner) | Predicate::Is { inner, .. } => is_exact(shape, inner, false),
         Predicate::Null { .. } => true,
-        Predicate::Flag { .. } | Predicate::StartsWith { .. } | Predicate::Contains { .. } | Predicate::Match { .. } => false,
+        Predicate::Flag { .. } | Predicate::StartsWith { .. } | Predicate::Contains { .. } | Predicate::Match { .. } | Predicate::Member { .. } => false,
     }
 }
 
 /// A condition over tags and fields, without constants in it.
 #[derive(Clone, Debug, PartialEq)]
-enum Condition {
+pub(super) enum Condition {
     Always,
     Never,
     Compare { name: String, sign: &'static str, value: Json },
@@ -124,7 +121,7 @@ impl Condition {
         if kept.is_empty() { Condition::Never } else { Condition::Or(kept) }
     }
 
-    fn write(&self, text: &mut String, parameters: &mut Map<String, Json>) {
+    pub(super) fn write(&self, text: &mut String, parameters: &mut Map<String, Json>) {
         match self {
             // Neither stands within another, and neither alone is asked.
             Condition::Always | Condition::Never => {}
@@ -150,15 +147,15 @@ fn write_joined(members: &[Condition], word: &str, text: &mut String, parameters
 
 /// What is asked of the points.
 #[derive(Clone, Debug, PartialEq)]
-struct Question {
+pub(super) struct Question {
     /// First and last second.
-    first: i64,
-    last: i64,
-    condition: Condition,
+    pub(super) first: i64,
+    pub(super) last: i64,
+    pub(super) condition: Condition,
 }
 
 /// `None` where InfluxDB cannot be asked, which `support` has said before.
-fn question<'p>(shape: &Shape, predicates: impl IntoIterator<Item = &'p Predicate>) -> Option<Question> {
+pub(super) fn question<'p>(shape: &Shape, predicates: impl IntoIterator<Item = &'p Predicate>) -> Option<Question> {
     let mut asked = Question { first: i64::MIN, last: i64::MAX, condition: Condition::Always };
     let mut members = Vec::new();
     for predicate in predicates {
@@ -212,7 +209,7 @@ fn condition(shape: &Shape, predicate: &Predicate, negated: bool) -> Option<Cond
         Predicate::Not(inner) | Predicate::Is { inner, truth: Truth::False } => condition(shape, inner, !negated),
         Predicate::Is { inner, truth: Truth::True } => condition(shape, inner, negated),
         Predicate::Is { truth: Truth::Unknown, .. } => constant(false),
-        Predicate::Flag { .. } | Predicate::StartsWith { .. } | Predicate::Contains { .. } | Predicate::Match { .. } => None,
+        Predicate::Flag { .. } | Predicate::StartsWith { .. } | Predicate::Contains { .. } | Predicate::Match { .. } | Predicate::Member { .. } => None,
     }
 }
 
@@ -225,90 +222,6 @@ fn compare(shape: &Shape, column: usize, op: Op, value: &Value) -> Option<Condit
     };
     let sign = if op == Op::NotEq { "!=" } else { op.sign() };
     Some(Condition::Compare { name: shape.schema.field(column).name().clone(), sign, value })
-}
-
-/// One or two statements and the values that they are run with.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Query {
-    /// Statements separated by `; `.
-    pub(crate) text: String,
-    /// How many.
-    pub(crate) statements: usize,
-    pub(crate) parameters: Map<String, Json>,
-}
-
-impl Query {
-    /// The text with its values behind it, for EXPLAIN.
-    pub(crate) fn shown(&self) -> String {
-        if self.statements == 0 {
-            return "nothing: no point can hold these conditions".to_owned();
-        }
-        if self.parameters.is_empty() {
-            return self.text.clone();
-        }
-        let values: Vec<String> = self.parameters.iter().map(|(name, value)| format!("${name}={value}")).collect();
-        format!("{} [{}]", self.text, values.join(", "))
-    }
-
-    fn add(&mut self, statement: &str) {
-        self.text.push_str(if self.statements > 0 { "; " } else { "" });
-        self.text.push_str(statement);
-        self.statements += 1;
-    }
-}
-
-/// The statements that answer `request`, `late` conditions included; without projected columns each result is one row with the
-/// number of points. No statement where nothing can be found. `None` where InfluxDB cannot be asked.
-pub(crate) fn query(shape: &Shape, request: &Request, late: &[Predicate]) -> Option<Query> {
-    let asked = question(shape, request.predicates.iter().chain(late))?;
-    let mut query = Query::default();
-    if asked.condition == Condition::Never || asked.first > asked.last {
-        return Some(query);
-    }
-    let mut condition = String::new();
-    if asked.condition != Condition::Always {
-        condition.push_str(" AND ");
-        asked.condition.write(&mut condition, &mut query.parameters);
-    }
-    let limit = request.limit.filter(|_| !request.projection.is_empty()).map(|limit| format!(" LIMIT {}", limit.max(1))).unwrap_or_default();
-    let (first, last) = (asked.first.max(SECONDS.0), asked.last.min(SECONDS.1));
-    if first <= last {
-        let (from, until) = (time_of(first, 0)?, if last == SECONDS.1 { TIMES.1 } else { time_of(last + 1, 0)? });
-        let columns = columns(shape, request, &[]);
-        query.add(&format!("SELECT {columns} FROM \"{THROUGHPUT}\" WHERE time >= {from} AND time < {until}{condition}{limit}"));
-    }
-    if asked.first < SECONDS.0 || asked.last > SECONDS.1 {
-        let columns = columns(shape, request, &["second", "block"]);
-        let mut seconds = String::new();
-        for (sign, bound, is_bound) in [(">=", asked.first, asked.first != i64::MIN), ("<=", asked.last, asked.last != i64::MAX)] {
-            if is_bound {
-                let second = Condition::Compare { name: "second".to_owned(), sign, value: Json::from(bound) };
-                seconds.push_str(" AND ");
-                second.write(&mut seconds, &mut query.parameters);
-            }
-        }
-        query.add(&format!("SELECT {columns} FROM \"{OUT_OF_RANGE}\" WHERE time >= {} AND time < {}{seconds}{condition}{limit}", TIMES.0, TIMES.1));
-    }
-    Some(query)
-}
-
-/// What a statement selects: `others` beside what the projection needs.
-fn columns(shape: &Shape, request: &Request, others: &[&str]) -> String {
-    if request.projection.is_empty() {
-        return format!("count(\"{SOME_FIELD}\")");
-    }
-    let mut names: Vec<&str> = Vec::new();
-    for column in &request.projection {
-        if !matches!(kind(shape, *column), Kind::Time | Kind::Block) {
-            names.push(shape.schema.field(*column).name());
-        }
-    }
-    if !request.projection.iter().any(|column| kind(shape, *column) == Kind::Field) {
-        names.push(SOME_FIELD);
-    }
-    names.extend(others);
-    let quoted: Vec<String> = names.iter().map(|name| format!("\"{name}\"")).collect();
-    quoted.join(", ")
 }
 
 #[cfg(test)]

@@ -1,7 +1,10 @@
 //! The statements, as text.
 
 use super::*;
+use crate::influxdb::statements::query;
 use crate::shape;
+use crate::table::Request;
+use wh_stores::influxdb::points::SECONDS;
 
 const NOON: i64 = 1_767_268_800;
 const ALL: &str = "WHERE time >= -9223372036000000000 AND time < 9223372036000000000";

@@ -64,6 +64,7 @@ impl InfluxdbMetrics {
                 dead_letters: fields.int("dead_letters"),
                 discarded: fields.int("discarded"),
                 updated_at: fields.int("updated_at"),
+                floor_seq: 0,
             })
             .collect();
         positions.sort_by(|one, other| (&one.stream, one.partition).cmp(&(&other.stream, other.partition)));

@@ -55,6 +55,15 @@ impl Source {
         }
     }
 
+    /// Where the JSON is that it is: the path of the nearest document, and the field of the text that is there where that is not exact.
+    pub(super) fn document(self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Source::Metadata => Some(("metadata", "metadata_text")),
+            Source::ExplainedJson(path, _) => Some((path, "explanation_text")),
+            Source::Partition | Source::Seq | Source::Field(_) | Source::Explained(..) => None,
+        }
+    }
+
     /// What must be read of a document for it, beside the key.
     fn read(self) -> &'static [&'static str] {
         match self {
@@ -105,7 +114,8 @@ fn explained<'d>(document: &'d RawDocument, name: &str) -> Result<Option<RawBson
     }
 }
 
-fn cell<'d>(path: &str, value: Option<RawBsonRef<'d>>) -> Result<Cell<'d>, String> {
+/// The cell of a value of a plain type.
+pub(super) fn cell<'d>(path: &str, value: Option<RawBsonRef<'d>>) -> Result<Cell<'d>, String> {
     Ok(match value {
         None | Some(RawBsonRef::Null) => Cell::Null,
         Some(RawBsonRef::Int32(value)) => Cell::Int(i64::from(value)),

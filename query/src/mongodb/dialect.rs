@@ -3,11 +3,13 @@
 //! What must stay true: pure; a filter matches a document exactly where SQL says TRUE. SQL has three truth values and MongoDB two, so that a
 //! condition is written in two ways, by what makes it true and by what makes it false, and NOT exchanges them; a field that is missing
 //! or null makes a comparison neither. Values of other types are never compared, text is compared by its bytes. What is asked of
-//! partition and seq is left to the ranges of keys that `questions` puts beside the filter.
+//! partition and seq is left to the ranges of keys that `questions` puts beside the filter. Of members of JSON alone a filter matches more
+//! documents than it should (`members`).
 
 use ::mongodb::bson::{Bson, Document, doc};
 
 use super::columns::Table;
+use super::members;
 use crate::predicate::{Op, Predicate, Truth, Value, after_all_that_begin_with};
 use crate::table::Support;
 
@@ -24,8 +26,12 @@ const MAX_PATTERN: usize = 1_000;
 pub(super) fn support(table: &Table, predicate: &Predicate) -> Support {
     let mut members = Vec::new();
     unfold(predicate, &mut members);
-    let exact = members.len() <= MAX_MEMBERS && members.iter().all(|member| table.keys.cover(member) || can_be_asked(table, member, 0));
-    if exact { Support::Exact } else { Support::No }
+    let asked = members.len() <= MAX_MEMBERS && predicate.may_be_wide() && members.iter().all(|member| table.keys.cover(member) || can_be_asked(table, member, 0));
+    match (asked, predicate.has_member()) {
+        (false, _) => Support::No,
+        (true, false) => Support::Exact,
+        (true, true) => Support::Inexact,
+    }
 }
 
 fn can_be_asked(table: &Table, predicate: &Predicate, depth: usize) -> bool {
@@ -37,6 +43,7 @@ fn can_be_asked(table: &Table, predicate: &Predicate, depth: usize) -> bool {
         Predicate::Null { column } | Predicate::StartsWith { column, .. } => field(column),
         Predicate::Contains { column, text } => field(column) && text.len() <= MAX_PATTERN && !text.contains('\0'),
         Predicate::Flag { .. } | Predicate::Match { .. } => false,
+        Predicate::Member { column, path, test } => table.sources.get(*column).is_some_and(|source| members::filter(*source, path, test).is_some()),
         Predicate::And(members) | Predicate::Or(members) => {
             depth < MAX_DEPTH && members.len() <= MAX_MEMBERS && members.iter().all(|member| can_be_asked(table, member, depth + 1))
         }
@@ -96,6 +103,7 @@ fn holds(table: &Table, predicate: &Predicate) -> Option<Document> {
             None => one(path(table, *column)?, doc! { "$gte": text }),
         },
         Predicate::Contains { column, text } => one(path(table, *column)?, doc! { "$regex": pattern(text) }),
+        Predicate::Member { column, path, test } => members::filter(*table.sources.get(*column)?, path, test)?,
         Predicate::Flag { .. } | Predicate::Match { .. } => return None,
         Predicate::And(members) => all(each(members, |member| holds(table, member))?),
         Predicate::Or(members) => any(each(members, |member| holds(table, member))?),
@@ -118,7 +126,7 @@ fn fails(table: &Table, predicate: &Predicate) -> Option<Document> {
             any(std::iter::once(one(path, doc! { "$lt": text })).chain(after).collect())
         }
         Predicate::Contains { column, text } => one(path(table, *column)?, doc! { "$not": { "$regex": pattern(text) }, "$ne": Bson::Null }),
-        Predicate::Flag { .. } | Predicate::Match { .. } => return None,
+        Predicate::Flag { .. } | Predicate::Match { .. } | Predicate::Member { .. } => return None,
         Predicate::And(members) => any(each(members, |member| fails(table, member))?),
         Predicate::Or(members) => all(each(members, |member| fails(table, member))?),
         Predicate::Not(inner) => holds(table, inner)?,

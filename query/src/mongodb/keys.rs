@@ -55,7 +55,7 @@ impl KeyColumns {
             Predicate::Null { column } => self.has(*column),
             Predicate::And(members) | Predicate::Or(members) => members.iter().all(|member| self.cover(member)),
             Predicate::Not(inner) | Predicate::Is { inner, .. } => self.cover(inner),
-            Predicate::Flag { .. } | Predicate::StartsWith { .. } | Predicate::Contains { .. } | Predicate::Match { .. } => false,
+            Predicate::Flag { .. } | Predicate::StartsWith { .. } | Predicate::Contains { .. } | Predicate::Match { .. } | Predicate::Member { .. } => false,
         }
     }
 

@@ -58,7 +58,8 @@ pub(super) fn finds(asked: &Asked<'_>, ranges: Vec<Range>, descending: Option<bo
     groups.into_iter().map(question).collect()
 }
 
-fn within(ranges: &[Range]) -> Document {
+/// What matches the documents with these keys.
+pub(super) fn within(ranges: &[Range]) -> Document {
     let (single, wide): (Vec<&Range>, Vec<&Range>) = ranges.iter().partition(|(from, to)| to - from == 1);
     let mut filters: Vec<Document> = wide.into_iter().map(|(from, to)| doc! { "_id": { "$gte": *from, "$lt": *to } }).collect();
     if !single.is_empty() {
@@ -91,6 +92,15 @@ pub(super) fn shown(asked: &Asked<'_>, projection: &Document, ranges: &[Range], 
     if asked.by_transaction {
         add(".hint(\"transaction_id\")");
     }
+    add(&keys_shown(ranges));
+    if parts > 1 {
+        add(&format!(" (in {parts} parts by _id)"));
+    }
+    text
+}
+
+/// The keys that are asked for, for EXPLAIN.
+pub(super) fn keys_shown(ranges: &[Range]) -> String {
     let mut keys = String::new();
     for (from, to) in ranges.iter().take(4) {
         let ((partition, first), behind) = (unpacked(*from), unpacked(to - 1).1 + 1);
@@ -99,11 +109,7 @@ pub(super) fn shown(asked: &Asked<'_>, projection: &Document, ranges: &[Range], 
             break;
         }
     }
-    add(&format!(" with _id in [{keys}{}]", if ranges.len() > 4 { ", …" } else { "" }));
-    if parts > 1 {
-        add(&format!(" (in {parts} parts by _id)"));
-    }
-    text
+    format!(" with _id in [{keys}{}]", if ranges.len() > 4 { ", …" } else { "" })
 }
 
 #[cfg(test)]

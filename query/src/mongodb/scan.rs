@@ -13,11 +13,14 @@ use wh_schemas::position::SEQ_BITS;
 use wh_stores::mongodb::Connected;
 use wh_stores::mongodb::layout::{BY_TRANSACTION, DOCUMENTS};
 
+use super::aggregate_scan::MongodbAggregate;
+use super::aggregates;
 use super::columns::Table;
 use super::dialect::{self, Asked};
 use super::keys::{self, Range, Visible, unpacked};
 use super::questions::{self, Find};
 use super::store::MongodbDocuments;
+use crate::aggregate::Aggregation;
 use crate::batch::BatchBuilder;
 use crate::errors::QueryError;
 use crate::exec::Sink;
@@ -26,11 +29,11 @@ use crate::store::wait;
 use crate::table::{Order, Prepared, Request, Scan, Support, Survey};
 
 /// Documents of one page.
-const PAGE: u32 = 2_000;
+pub(super) const PAGE: u32 = 2_000;
 /// Documents below which a scan is not divided.
 const DIVIDED_FROM: usize = 200_000;
 /// Every key.
-const EVERYWHERE: Range = (i64::MIN, i64::MAX);
+pub(super) const EVERYWHERE: Range = (i64::MIN, i64::MAX);
 
 /// One of the two tables, as something that can be scanned.
 #[derive(Clone, Debug)]
@@ -71,8 +74,7 @@ impl Scan for MongodbScan {
     }
 
     fn prepare(&self, request: &Request, survey: &Survey) -> Result<Arc<dyn Prepared>, QueryError> {
-        let seen = |(first, last): &(i64, i64)| Visible { partition: unpacked(*first).0, floor: unpacked(*first).1, next: unpacked(*last).1 + 1 };
-        let visible: Vec<Visible> = survey.keys.iter().map(seen).collect();
+        let visible = visible(survey);
         let asked = self.asked(request, &[])?;
         let ranges = self.table.keys.ranges(&visible, &asked.keyed, EVERYWHERE);
         let parts = self.divided(request, survey, &asked, &ranges);
@@ -81,10 +83,25 @@ impl Scan for MongodbScan {
         let text = questions::shown(&asked, &projection, &ranges, descending, request.limit, parts.len());
         Ok(Arc::new(MongodbQuery { scan: self.clone(), request: request.clone(), projection, descending, parts, text }))
     }
+
+    fn aggregates(&self, _request: &Request, aggregation: &Aggregation) -> bool {
+        aggregates::takes(&self.table, aggregation)
+    }
+
+    fn prepare_aggregate(&self, request: &Request, aggregation: &Aggregation, survey: &Survey) -> Result<Arc<dyn Prepared>, QueryError> {
+        Ok(Arc::new(MongodbAggregate::new(self.clone(), request.clone(), aggregation.clone(), &visible(survey))?))
+    }
+}
+
+/// What could be seen when it was looked at.
+fn visible(survey: &Survey) -> Vec<Visible> {
+    let seen = |(first, last): &(i64, i64)| Visible { partition: unpacked(*first).0, floor: unpacked(*first).1, next: unpacked(*last).1 + 1 };
+    survey.keys.iter().map(seen).collect()
 }
 
 impl MongodbScan {
-    fn asked<'a>(&self, request: &'a Request, late: &'a [Predicate]) -> Result<Asked<'a>, QueryError> {
+    /// What is asked, taken apart.
+    pub(super) fn asked<'a>(&self, request: &'a Request, late: &'a [Predicate]) -> Result<Asked<'a>, QueryError> {
         dialect::taken_apart(&self.table, request.predicates.iter().chain(late))
             .ok_or_else(|| QueryError::internal(format!("{} was asked what MongoDB cannot answer", self.table.shape.name)))
     }

@@ -56,6 +56,15 @@ impl MongodbDocuments {
         }
     }
 
+    /// What is wrong with a group of documents.
+    pub(super) fn failed_group(&self, what: &dyn fmt::Display) -> QueryError {
+        QueryError::Store {
+            role: ROLE,
+            message: format!("{}: the documents cannot be grouped: {what}", self.settings.place()),
+            remedy: "somebody changed one behind Wardhouse's back: `wardhouse replay` writes it again once it is removed".to_owned(),
+        }
+    }
+
     /// The connected client.
     pub(super) async fn connected(&self) -> Result<&Connected, QueryError> {
         self.connected.get_or_try_init(|| async { connect(&self.settings).await }).await.map_err(|reaction| self.failed(&reaction))
@@ -149,6 +158,7 @@ impl SinkStore for MongodbDocuments {
             dead_letters: found.dead_letters,
             discarded: found.discarded,
             updated_at: found.updated_at,
+            floor_seq: found.floor_seq,
         };
         Ok(wait(self.read_positions())?.into_iter().map(position).collect())
     }

@@ -8,7 +8,9 @@ use sqlx::{Row, ValueRef};
 use wh_stores::postgres::values::{Instant, Money};
 use wh_stores::postgres::{metadata, text};
 
+use super::aggregates;
 use super::tables::{Kind, Table};
+use crate::aggregate::Aggregation;
 use crate::batch::{BatchBuilder, Cell};
 
 /// What a row holds that it should not. It names no value.
@@ -16,10 +18,21 @@ use crate::batch::{BatchBuilder, Cell};
 #[error("{0}")]
 pub(super) struct Unexpected(String);
 
+/// How a column of a statement's answer comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// As a column of the layout.
+    Of(Kind),
+    /// As a `numeric`: a sum, of cents where it has two places.
+    Sum {
+        places: u32,
+    },
+}
+
 /// How the columns of a statement's answer make those of a batch.
 #[derive(Debug)]
 pub(super) struct Reader {
-    kinds: Vec<Kind>,
+    forms: Vec<Form>,
     /// What metadata is put together in.
     form: String,
 }
@@ -27,25 +40,31 @@ pub(super) struct Reader {
 impl Reader {
     /// For a projection of a table; `None` where a column's type is none of the layout's.
     pub(super) fn new(table: &Table, projection: &[usize]) -> Option<Reader> {
-        Some(Reader { kinds: projection.iter().map(|column| table.kind(*column)).collect::<Option<_>>()?, form: String::new() })
+        Some(Reader { forms: projection.iter().map(|column| table.kind(*column).map(Form::Of)).collect::<Option<_>>()?, form: String::new() })
+    }
+
+    /// For the groups of an aggregation; `None` where it is none that PostgreSQL computes.
+    pub(super) fn of_groups(table: &Table, aggregation: &Aggregation) -> Option<Reader> {
+        Some(Reader { forms: aggregates::forms(table, aggregation)?, form: String::new() })
     }
 
     /// Adds a row to a batch.
     pub(super) fn push(&mut self, row: &PgRow, batch: &mut BatchBuilder) -> Result<(), Unexpected> {
         let raw = |index: usize| row.try_get_raw(index).map_err(|error| Unexpected(error.to_string()));
         let mut from = 0;
-        for (index, kind) in self.kinds.iter().enumerate() {
-            let pushed = if *kind == Kind::Metadata {
+        for (index, form) in self.forms.iter().enumerate() {
+            let pushed = if *form == Form::Of(Kind::Metadata) {
                 let (whole, json) = (raw(from)?, raw(from + 1)?);
                 from += 2;
                 batch.push(index, Cell::Text(metadata_of(&whole, &json, &mut self.form)?))
             } else {
                 let value = raw(from)?;
                 from += 1;
-                match bytes(&value) {
-                    None => batch.push(index, Cell::Null),
-                    Some(bytes) if *kind == Kind::Text => batch.push(index, Cell::Text(&text::read(bytes))),
-                    Some(bytes) => batch.push(index, cell(*kind, bytes)?),
+                match (bytes(&value), *form) {
+                    (None, _) => batch.push(index, Cell::Null),
+                    (Some(bytes), Form::Of(Kind::Text)) => batch.push(index, Cell::Text(&text::read(bytes))),
+                    (Some(bytes), Form::Of(kind)) => batch.push(index, cell(kind, bytes)?),
+                    (Some(bytes), Form::Sum { places }) => batch.push(index, Cell::Wide(sum(bytes, places)?)),
                 }
             };
             pushed.map_err(|misfit| Unexpected(misfit.to_string()))?;
@@ -76,6 +95,41 @@ fn cell(kind: Kind, bytes: &[u8]) -> Result<Cell<'_>, Unexpected> {
         Kind::Money => Money::decode(bytes).map(Cell::Int),
     };
     found.ok_or_else(|| Unexpected(format!("a value of {} bytes that is no {kind:?}", bytes.len())))
+}
+
+/// Sign of a `numeric`: negative, or none.
+const NEGATIVE: u16 = 0x4000;
+
+/// A `numeric` without more than `places` behind its point, as so many of its last place. It is told in groups of four digits, each of which
+/// is worth 10,000 times the next; those of weight 0 are whole.
+fn sum(bytes: &[u8], places: u32) -> Result<i128, Unexpected> {
+    let read = || -> Option<i128> {
+        let mut words = bytes.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]]));
+        let (count, weight, sign, _scale) = (words.next()?, words.next()?.cast_signed(), words.next()?, words.next()?);
+        if bytes.len() != 8 + 2 * usize::from(count) || (sign != 0 && sign != NEGATIVE) {
+            return None;
+        }
+        let unit = 10_i128.checked_pow(places)?;
+        let mut total = 0_i128;
+        for (place, group) in words.enumerate() {
+            let exponent = i32::from(weight) - i32::try_from(place).ok()?;
+            let group = i128::from(group).checked_mul(unit)?;
+            let worth = match u32::try_from(exponent) {
+                Ok(exponent) => group.checked_mul(10_000_i128.checked_pow(exponent)?)?,
+                Err(_) => {
+                    let finer = 10_000_i128.checked_pow(exponent.unsigned_abs());
+                    match finer {
+                        Some(finer) if group % finer == 0 => group / finer,
+                        _ if group == 0 => 0,
+                        _ => return None,
+                    }
+                }
+            };
+            total = total.checked_add(worth)?;
+        }
+        Some(if sign == NEGATIVE { -total } else { total })
+    };
+    read().ok_or_else(|| Unexpected(format!("a value of {} bytes that is no sum", bytes.len())))
 }
 
 /// An integer of 2, 4 or 8 bytes.
@@ -113,6 +167,19 @@ mod tests {
     #[test]
     fn integers_of_every_width_are_read() {
         assert_eq!([int(&[0xff, 0xfe]), int(&[0, 0, 0, 7]), int(&i64::MIN.to_be_bytes()), int(&[1])], [Some(-2), Some(7), Some(i64::MIN), None]);
+    }
+
+    #[test]
+    fn sums_are_read_however_wide_they_are() {
+        let numeric = |words: &[u16]| words.iter().flat_map(|word| word.to_be_bytes()).collect::<Vec<u8>>();
+        // 12345.60, −0.05, 10000 (without its zeros), 0, half a cent, and 92,233,720,368,547,758,080 as a whole number.
+        assert_eq!(sum(&numeric(&[3, 1, 0, 2, 1, 2345, 6000]), 2), Ok(1_234_560));
+        assert_eq!(sum(&numeric(&[1, 0xffff, NEGATIVE, 2, 500]), 2), Ok(-5));
+        assert_eq!(sum(&numeric(&[1, 1, 0, 2, 1]), 2), Ok(1_000_000));
+        assert_eq!(sum(&numeric(&[0, 0, 0, 0]), 0), Ok(0));
+        assert!(sum(&numeric(&[1, 0xffff, 0, 3, 50]), 2).is_err());
+        assert_eq!(sum(&numeric(&[5, 4, 0, 0, 9223, 3720, 3685, 4775, 8080]), 0), Ok(92_233_720_368_547_758_080));
+        assert!(sum(&numeric(&[0, 0, 0xc000, 0]), 0).is_err(), "not a number");
     }
 
     #[test]

@@ -9,6 +9,7 @@ use sqlx::postgres::PgArguments;
 use wh_stores::postgres::text;
 use wh_stores::postgres::values::{Instant, Money};
 
+use super::members;
 use super::tables::{Kind, Table};
 use crate::conjunction::{self, Part};
 use crate::predicate::{Predicate, Truth, Value, after_all_that_begin_with};
@@ -57,22 +58,33 @@ impl Sql {
         Ok(arguments)
     }
 
-    fn push(&mut self, text: &str) {
+    pub(super) fn push(&mut self, text: &str) {
         self.text.push_str(text);
     }
 
     fn bind(&mut self, kind: Kind, value: Value) {
-        self.place(Bound { kind, values: vec![value], is_list: false });
+        let place = self.place(kind, value);
+        self.text.push_str(&place);
     }
 
-    fn bind_list(&mut self, kind: Kind, values: Vec<Value>) {
-        self.place(Bound { kind, values, is_list: true });
+    pub(super) fn bind_list(&mut self, kind: Kind, values: Vec<Value>) {
+        let place = self.place_list(kind, values);
+        self.text.push_str(&place);
     }
 
-    fn place(&mut self, bound: Bound) {
+    /// Binds a list, and gives the name by which the text may have it more than once.
+    pub(super) fn place_list(&mut self, kind: Kind, values: Vec<Value>) -> String {
+        self.placed(Bound { kind, values, is_list: true })
+    }
+
+    /// Binds a value, and gives the name by which the text may have it more than once.
+    pub(super) fn place(&mut self, kind: Kind, value: Value) -> String {
+        self.placed(Bound { kind, values: vec![value], is_list: false })
+    }
+
+    fn placed(&mut self, bound: Bound) -> String {
         self.values.push(bound);
-        let place = self.values.len();
-        self.text.push_str(&format!("${place}"));
+        format!("${}", self.values.len())
     }
 }
 
@@ -107,13 +119,16 @@ fn int(value: &Value) -> Option<i64> {
 
 /// How well PostgreSQL answers a predicate on `table`.
 pub(super) fn support(table: &Table, predicate: &Predicate) -> Support {
-    if values(predicate) <= MAX_VALUES && is_exact(table, predicate) { Support::Exact } else { Support::No }
+    if values(predicate) > MAX_VALUES || !predicate.may_be_wide() || !can_be_asked(table, predicate) {
+        return Support::No;
+    }
+    if predicate.has_member() { Support::Inexact } else { Support::Exact }
 }
 
 fn values(predicate: &Predicate) -> usize {
     match predicate {
         Predicate::Compare { .. } | Predicate::Contains { .. } | Predicate::In { .. } => 1,
-        Predicate::StartsWith { .. } => 2,
+        Predicate::StartsWith { .. } | Predicate::Member { .. } => 2,
         Predicate::Null { .. } | Predicate::Flag { .. } | Predicate::Match { .. } => 0,
         // Two for a range of keys.
         Predicate::And(members) | Predicate::Or(members) => members.iter().map(values).sum::<usize>() + 2,
@@ -121,7 +136,7 @@ fn values(predicate: &Predicate) -> usize {
     }
 }
 
-fn is_exact(table: &Table, predicate: &Predicate) -> bool {
+fn can_be_asked(table: &Table, predicate: &Predicate) -> bool {
     match predicate {
         Predicate::Compare { column, value, .. } => fits(table, *column, value),
         Predicate::In { column, values } => values.iter().all(|value| fits(table, *column, value)),
@@ -131,8 +146,9 @@ fn is_exact(table: &Table, predicate: &Predicate) -> bool {
         Predicate::StartsWith { column, .. } => is_text(table, *column),
         Predicate::Contains { column, text } => is_text(table, *column) && text::is_found_as_part(text),
         Predicate::Match { .. } => false,
-        Predicate::And(members) | Predicate::Or(members) => members.len() <= MAX_MEMBERS && members.iter().all(|member| is_exact(table, member)),
-        Predicate::Not(inner) | Predicate::Is { inner, .. } => is_exact(table, inner),
+        Predicate::And(members) | Predicate::Or(members) => members.len() <= MAX_MEMBERS && members.iter().all(|member| can_be_asked(table, member)),
+        Predicate::Not(inner) | Predicate::Is { inner, .. } => can_be_asked(table, inner),
+        Predicate::Member { column, path, test } => members::can_be_asked(table, *column, path, test),
     }
 }
 
@@ -170,17 +186,7 @@ pub(super) fn select(table: &Table, request: &Request, late: &[Predicate], keys:
             }
         }
     }
-    sql.push(" FROM ");
-    sql.push(table.shape.name);
-    let members: Vec<&Predicate> = request.predicates.iter().chain(late).collect();
-    let mut conditions = conjunction::parts(&table.shape, table.keyed, &members);
-    if let Some((first, last)) = keys {
-        conditions.push(Part::Keys(first, last));
-    }
-    for (i, part) in conditions.into_iter().enumerate() {
-        sql.push(if i > 0 { " AND " } else { " WHERE " });
-        write_part(table, &part, &mut sql)?;
-    }
+    from_where(table, request, late, keys, &mut sql)?;
     if !counted {
         order_by(table, &request.order, &mut sql);
     }
@@ -192,6 +198,22 @@ pub(super) fn select(table: &Table, request: &Request, late: &[Predicate], keys:
         sql.push(") AS counted");
     }
     Some(sql)
+}
+
+/// Appends the table and the conditions on its rows.
+pub(super) fn from_where(table: &Table, request: &Request, late: &[Predicate], keys: Option<(i64, i64)>, sql: &mut Sql) -> Option<()> {
+    sql.push(" FROM ");
+    sql.push(&table.from);
+    let members: Vec<&Predicate> = request.predicates.iter().chain(late).collect();
+    let mut conditions = conjunction::parts(&table.shape, table.keyed, &members);
+    if let Some((first, last)) = keys {
+        conditions.push(Part::Keys(first, last));
+    }
+    for (i, part) in conditions.into_iter().enumerate() {
+        sql.push(if i > 0 { " AND " } else { " WHERE " });
+        write_part(table, &part, sql)?;
+    }
+    Some(())
 }
 
 fn order_by(table: &Table, order: &[Order], sql: &mut Sql) {
@@ -245,6 +267,7 @@ fn write(table: &Table, predicate: &Predicate, sql: &mut Sql) -> Option<()> {
             sql.push(") > 0");
         }
         Predicate::Match { .. } => return None,
+        Predicate::Member { column, path, test } => members::write(table, *column, path, test, sql)?,
         Predicate::And(members) if members.is_empty() => sql.push("TRUE"),
         Predicate::Or(members) if members.is_empty() => sql.push("FALSE"),
         Predicate::And(members) => {

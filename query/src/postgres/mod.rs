@@ -1,7 +1,9 @@
 //! The tables of a ledger on PostgreSQL.
 
+mod aggregates;
 mod cells;
 mod dialect;
+mod members;
 mod scan;
 mod sessions;
 mod store;

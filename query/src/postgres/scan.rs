@@ -3,6 +3,7 @@
 //! What must stay true: rows stream as the server sends them, which waits while nobody takes them; a statement whose rows nobody
 //! wants any more is cancelled; the rows of all parts together are the rows of one statement over all keys.
 
+use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,11 +13,13 @@ use futures::stream::BoxStream;
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Postgres};
 
+use super::aggregates;
 use super::cells::{Reader, Unexpected};
 use super::dialect::{self, Sql};
 use super::sessions::Lease;
 use super::store::{PostgresLedger, integer};
 use super::tables::{Size, Table};
+use crate::aggregate::Aggregation;
 use crate::batch::BatchBuilder;
 use crate::errors::QueryError;
 use crate::exec::Sink;
@@ -38,6 +41,14 @@ const END: Duration = Duration::from_secs(1);
 pub(super) struct PostgresScan {
     pub(super) store: Arc<PostgresLedger>,
     pub(super) table: Arc<Table>,
+    /// Where it is a join, the table that has about as many rows.
+    like: Option<Arc<Table>>,
+}
+
+impl PostgresScan {
+    pub(super) fn new(store: Arc<PostgresLedger>, table: Table) -> PostgresScan {
+        PostgresScan { store, table: Arc::new(table), like: None }
+    }
 }
 
 impl Scan for PostgresScan {
@@ -62,38 +73,68 @@ impl Scan for PostgresScan {
     fn survey(&self) -> Result<Survey, QueryError> {
         let told = |error: sqlx::Error| self.store.sessions.failed(&error);
         let mut survey = Survey::default();
-        if self.table.keyed {
+        let table = self.like.as_ref().unwrap_or(&self.table);
+        if table.keyed {
             let ends = |row: &PgRow| -> Result<(i64, i64), sqlx::Error> { Ok((integer(row, 0)?, integer(row, 1)?)) };
-            let rows = self.store.look(keys_of(self.table.under))?;
+            let rows = self.store.look(keys_of(table.under))?;
             survey.keys = rows.iter().map(ends).collect::<Result<Vec<_>, _>>().map_err(told)?;
         }
         let keys: i64 = survey.keys.iter().map(|(first, last)| last - first + 1).sum();
         let keys = usize::try_from(keys).unwrap_or(usize::MAX);
-        survey.rows = match self.table.size {
+        survey.rows = match table.size {
             Size::Dense => Some(keys),
             Size::OneIn(many) => Some(keys.div_ceil(many)),
             Size::Unknown => None,
             Size::Estimated => {
-                let rows = self.store.look(rows_of(self.table.under))?;
+                let rows = self.store.look(rows_of(table.under))?;
                 let estimated = rows.first().map_or(Ok(0), |row| integer(row, 0)).map_err(told)?;
                 let estimated = usize::try_from(estimated).unwrap_or(0);
                 // At the bound it is anybody's guess; a large table is the better one to probe than to build.
                 Some(if estimated == COUNTED_TO { COUNTED_TO * 10 } else { estimated })
             }
         };
-        Ok(survey)
+        // The keys of one table are not those of a join.
+        Ok(if self.like.is_some() { Survey { keys: Vec::new(), ..survey } } else { survey })
     }
 
     fn prepare(&self, request: &Request, survey: &Survey) -> Result<Arc<dyn Prepared>, QueryError> {
         let parts = divided(&self.table, request, survey);
         let shown = self.statement(request, &[], parts.first().copied())?;
-        Ok(Arc::new(PostgresQuery { scan: self.clone(), request: request.clone(), parts, shown }))
+        Ok(Arc::new(PostgresQuery { scan: self.clone(), request: request.clone(), aggregation: None, parts, shown }))
+    }
+
+    fn aggregates(&self, _request: &Request, aggregation: &Aggregation) -> bool {
+        aggregates::forms(&self.table, aggregation).is_some()
+    }
+
+    fn prepare_aggregate(&self, request: &Request, aggregation: &Aggregation, _survey: &Survey) -> Result<Arc<dyn Prepared>, QueryError> {
+        let shown = self.of_groups(request, aggregation, &[])?;
+        Ok(Arc::new(PostgresQuery { scan: self.clone(), request: request.clone(), aggregation: Some(aggregation.clone()), parts: Vec::new(), shown }))
+    }
+
+    fn joined(&self, other: &Arc<dyn Scan>, on: &[(usize, usize)]) -> Option<Arc<dyn Scan>> {
+        let other = (other.as_ref() as &dyn Any).downcast_ref::<PostgresScan>()?;
+        if !Arc::ptr_eq(&self.store, &other.store) {
+            return None;
+        }
+        let table = self.table.joined(&other.table, on)?;
+        // A row of one finds at most one of the other where the other's column is unique.
+        let like = if on.iter().any(|(_, right)| other.is_unique(*right)) { &self.table } else { &other.table };
+        Some(Arc::new(PostgresScan { like: Some(Arc::clone(like)), ..PostgresScan::new(Arc::clone(&self.store), table) }))
     }
 }
 
 impl PostgresScan {
     fn statement(&self, request: &Request, late: &[Predicate], keys: Option<(i64, i64)>) -> Result<Sql, QueryError> {
-        dialect::select(&self.table, request, late, keys).ok_or_else(|| QueryError::internal(format!("{} was asked what PostgreSQL cannot answer", self.table.shape.name)))
+        dialect::select(&self.table, request, late, keys).ok_or_else(|| self.unanswered())
+    }
+
+    fn of_groups(&self, request: &Request, aggregation: &Aggregation, late: &[Predicate]) -> Result<Sql, QueryError> {
+        aggregates::select(&self.table, request, aggregation, late).ok_or_else(|| self.unanswered())
+    }
+
+    fn unanswered(&self) -> QueryError {
+        QueryError::internal(format!("{} was asked what PostgreSQL cannot answer", self.table.shape.name))
     }
 }
 
@@ -119,6 +160,8 @@ fn rows_of(table: &str) -> String {
 struct PostgresQuery {
     scan: PostgresScan,
     request: Request,
+    /// What is computed of the rows instead of giving them.
+    aggregation: Option<Aggregation>,
     /// A range of keys a part; none when the scan is not divided.
     parts: Vec<(i64, i64)>,
     shown: Sql,
@@ -145,7 +188,10 @@ impl Prepared for PostgresQuery {
 
     fn run(&self, part: usize, late: &[Predicate], sink: &mut Sink) -> Result<(), QueryError> {
         let sessions = &self.scan.store.sessions;
-        let sql = self.scan.statement(&self.request, late, self.parts.get(part).copied())?;
+        let sql = match &self.aggregation {
+            None => self.scan.statement(&self.request, late, self.parts.get(part).copied())?,
+            Some(aggregation) => self.scan.of_groups(&self.request, aggregation, late)?,
+        };
         let Some(lease) = sink.wait(sessions.lease()) else { return Ok(()) };
         let mut lease = lease?;
         match self.read(&mut lease, sql, sink)? {
@@ -164,7 +210,7 @@ impl PostgresQuery {
         let statement = sqlx::query_with::<Postgres, _>(AssertSqlSafe(sql.text), arguments).persistent(false);
         let mut rows = statement.fetch(lease.connection());
         let mut batch = BatchBuilder::new(sink.schema(), sink.batch_rows()).ok_or_else(|| QueryError::internal("a column has a type that no store gives"))?;
-        if self.request.projection.is_empty() {
+        if self.aggregation.is_none() && self.request.projection.is_empty() {
             let Some(counted) = sink.wait(self.in_time(rows.try_next())) else { return Ok(Ended::Early) };
             let counted = match counted? {
                 Some(row) => integer(&row, 0).map_err(|error| store.sessions.failed(&error))?,
@@ -173,7 +219,11 @@ impl PostgresQuery {
             hand_over_counted(usize::try_from(counted).unwrap_or(0), &mut batch, sink)?;
             return Ok(self.end(&mut rows));
         }
-        let mut reader = Reader::new(&self.scan.table, &self.request.projection).ok_or_else(|| QueryError::internal("a column has a type that no layout gives"))?;
+        let reader = match &self.aggregation {
+            None => Reader::new(&self.scan.table, &self.request.projection),
+            Some(aggregation) => Reader::of_groups(&self.scan.table, aggregation),
+        };
+        let mut reader = reader.ok_or_else(|| QueryError::internal("a column has a type that no layout gives"))?;
         loop {
             let Some(filled) = sink.wait(self.in_time(fill(&mut rows, &mut reader, &mut batch))) else { return Ok(Ended::Early) };
             let more = filled?.map_err(|unexpected| store.sessions.damaged(&unexpected))?;

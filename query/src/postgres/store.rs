@@ -16,7 +16,7 @@ use crate::positions::Position;
 use crate::store::{RoleStore, SinkStore, wait};
 use crate::table::Relation;
 
-const POSITIONS: &str = "SELECT stream, partition, greatest(next_seq, visible_seq), next_offset, stored, duplicates, dead_letters, discarded, updated_at \
+const POSITIONS: &str = "SELECT stream, partition, greatest(next_seq, visible_seq), next_offset, stored, duplicates, dead_letters, discarded, updated_at, floor_seq \
      FROM positions ORDER BY stream, partition";
 const BYTES: &str = "SELECT pg_database_size(current_database())";
 
@@ -75,7 +75,7 @@ impl RoleStore for PostgresLedger {
     fn relations(self: Arc<Self>) -> Vec<Relation> {
         let relation = |table: tables::Table| {
             let shape = table.shape.clone();
-            Relation::new(ROLE, &shape, Arc::new(PostgresScan { store: Arc::clone(&self), table: Arc::new(table) }))
+            Relation::new(ROLE, &shape, Arc::new(PostgresScan::new(Arc::clone(&self), table)))
         };
         tables::ledger().into_iter().map(relation).collect()
     }
@@ -99,6 +99,7 @@ fn position(row: &PgRow) -> Result<Position, sqlx::Error> {
         dead_letters: integer(row, 6)?,
         discarded: integer(row, 7)?,
         updated_at: of(&row.try_get_raw(8)?, Instant::decode)?,
+        floor_seq: integer(row, 9)?,
     })
 }
 

@@ -3,8 +3,12 @@
 //! What must stay true: a column is read as the type that the layout gives it; what is compared is its text by its bytes, its
 //! number, or its instant, as SQL would compare what is read.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use arrow::datatypes::DataType;
 
+use crate::joins;
 use crate::shape::{self, Shape};
 
 /// How a column's values come over the wire.
@@ -46,6 +50,8 @@ pub(crate) enum Size {
 pub(crate) struct Table {
     /// What SQL sees of it.
     pub(crate) shape: Shape,
+    /// Its name there, or the two tables that it joins.
+    pub(crate) from: Cow<'static, str>,
     /// The table by which it is surveyed.
     pub(crate) under: &'static str,
     /// Columns of type `json`.
@@ -58,15 +64,42 @@ pub(crate) struct Table {
     pub(crate) sorted: &'static [&'static str],
     /// How its size is told.
     pub(crate) size: Size,
+    /// What its columns stand behind, where it is one of two.
+    alias: Option<&'static str>,
+    /// The two tables that it joins, whose columns are its own.
+    sides: Option<Arc<[Table; 2]>>,
 }
 
 impl Table {
     fn new(shape: Shape) -> Table {
-        Table { under: shape.name, shape, json: &[], metadata: None, keyed: false, sorted: &[], size: Size::Estimated }
+        Table {
+            from: Cow::Borrowed(shape.name),
+            under: shape.name,
+            shape,
+            json: &[],
+            metadata: None,
+            keyed: false,
+            sorted: &[],
+            size: Size::Estimated,
+            alias: None,
+            sides: None,
+        }
+    }
+
+    /// The table that has the column at `index`, and its place there.
+    fn at(&self, index: usize) -> (&Table, usize) {
+        let Some(sides) = &self.sides else { return (self, index) };
+        let left = sides[0].shape.schema.fields().len();
+        if index < left { (&sides[0], index) } else { (&sides[1], index - left) }
     }
 
     /// How the column at `index` comes; `None` for a type that the layout does not have.
     pub(crate) fn kind(&self, index: usize) -> Option<Kind> {
+        let (table, index) = self.at(index);
+        table.own_kind(index)
+    }
+
+    fn own_kind(&self, index: usize) -> Option<Kind> {
         let field = self.shape.schema.fields().get(index)?;
         let name = field.name().as_str();
         Some(match field.data_type() {
@@ -84,19 +117,53 @@ impl Table {
 
     /// The column at `index` in a list of what is wanted.
     pub(crate) fn selected(&self, index: usize) -> String {
-        match self.kind(index) {
-            Some(Kind::Metadata) => r#""metadata_text", "metadata""#.to_owned(),
-            _ => format!("\"{}\"", self.shape.schema.field(index).name()),
+        let (table, index) = self.at(index);
+        match table.own_kind(index) {
+            Some(Kind::Metadata) => format!("{}, {}", table.quoted("metadata_text"), table.quoted("metadata")),
+            _ => table.quoted(table.shape.schema.field(index).name()),
         }
+    }
+
+    fn quoted(&self, name: &str) -> String {
+        self.alias.map_or_else(|| format!("\"{name}\""), |alias| format!("{alias}.\"{name}\""))
     }
 
     /// The column at `index` in a condition or an order.
     pub(crate) fn expression(&self, index: usize) -> String {
-        let name = self.shape.schema.field(index).name();
-        match self.kind(index) {
-            Some(Kind::Json) => format!("(\"{name}\"::text COLLATE \"C\")"),
-            _ => format!("\"{name}\""),
+        let (table, index) = self.at(index);
+        let name = table.quoted(table.shape.schema.field(index).name());
+        match table.own_kind(index) {
+            Some(Kind::Json) => format!("({name}::text COLLATE \"C\")"),
+            _ => name,
         }
+    }
+
+    /// The two columns that the JSON of the column at `index` is kept in: `jsonb`, and the text where that would not give it back. `None` where
+    /// it is kept in one.
+    pub(crate) fn document(&self, index: usize) -> Option<[String; 2]> {
+        let (table, index) = self.at(index);
+        (table.own_kind(index) == Some(Kind::Metadata)).then(|| ["metadata", "metadata_text"].map(|name| table.quoted(name)))
+    }
+
+    /// This table and another of the same database as one; `None` where the columns of a pair are not compared as SQL would.
+    pub(crate) fn joined(&self, other: &Table, on: &[(usize, usize)]) -> Option<Table> {
+        if on.is_empty() || self.sides.is_some() || other.sides.is_some() {
+            return None;
+        }
+        let side = |table: &Table, alias| Table { alias: Some(alias), ..table.clone() };
+        let sides = [side(self, joins::LEFT), side(other, joins::RIGHT)];
+        let mut from = format!("{} AS {} JOIN {} AS {}", self.from, joins::LEFT, other.from, joins::RIGHT);
+        for (i, (left, right)) in on.iter().enumerate() {
+            let kind = self.kind(*left)?;
+            let data_type = self.shape.schema.fields().get(*left)?.data_type();
+            if self.kind(*left) != other.kind(*right) || !matches!(kind, Kind::Text | Kind::Int | Kind::Instant | Kind::Money) || !joins::compares_alike(data_type) {
+                return None;
+            }
+            let word = if i > 0 { "AND" } else { "ON" };
+            from.push_str(&format!(" {word} {} = {}", sides[0].expression(*left), sides[1].expression(*right)));
+        }
+        let shape = joins::shape(&self.shape, &other.shape);
+        Some(Table { from: Cow::Owned(from), sides: Some(Arc::new(sides)), ..Table::new(shape) })
     }
 }
 

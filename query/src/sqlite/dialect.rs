@@ -4,6 +4,7 @@
 //! 64-bit integers make the condition mean what the predicate means. Names are written as the layout writes them, without
 //! quotes: in quotes SQLite would read a name that it does not know as a text.
 
+use super::members;
 use super::tables::Table;
 use crate::conjunction::{self, Part};
 use crate::predicate::{Predicate, Truth, Value, after_all_that_begin_with};
@@ -31,20 +32,28 @@ impl Sql {
         format!("{} [{}]", self.text, values.join(", "))
     }
 
-    fn push(&mut self, text: &str) {
+    pub(super) fn push(&mut self, text: &str) {
         self.text.push_str(text);
     }
 
-    fn bind(&mut self, value: Value) {
+    pub(super) fn bind(&mut self, value: Value) {
+        let place = self.place(value);
+        self.text.push_str(&place);
+    }
+
+    /// Binds a value, and gives the name by which the text may have it more than once.
+    pub(super) fn place(&mut self, value: Value) -> String {
         self.values.push(value);
-        let place = self.values.len();
-        self.text.push_str(&format!("?{place}"));
+        format!("?{}", self.values.len())
     }
 }
 
 /// How well SQLite answers a predicate on `table`.
 pub(crate) fn support(table: &Table, predicate: &Predicate) -> Support {
-    if values(predicate) <= MAX_VALUES && is_exact(table, predicate) { Support::Exact } else { Support::No }
+    if values(predicate) > MAX_VALUES || !predicate.may_be_wide() || !can_be_asked(table, predicate) {
+        return Support::No;
+    }
+    if predicate.has_member() { Support::Inexact } else { Support::Exact }
 }
 
 fn values(predicate: &Predicate) -> usize {
@@ -52,6 +61,7 @@ fn values(predicate: &Predicate) -> usize {
         Predicate::Compare { .. } | Predicate::Contains { .. } => 1,
         Predicate::StartsWith { .. } => 2,
         Predicate::In { values, .. } => values.len(),
+        Predicate::Member { test, .. } => members::values(test),
         Predicate::Null { .. } | Predicate::Flag { .. } | Predicate::Match { .. } => 0,
         // Two for a range of keys.
         Predicate::And(members) | Predicate::Or(members) => members.iter().map(values).sum::<usize>() + 2,
@@ -59,15 +69,16 @@ fn values(predicate: &Predicate) -> usize {
     }
 }
 
-fn is_exact(table: &Table, predicate: &Predicate) -> bool {
+fn can_be_asked(table: &Table, predicate: &Predicate) -> bool {
     let asked = |column: usize| !table.shape.is_one_of(column, table.opaque);
     match predicate {
         Predicate::Compare { column, .. } | Predicate::Flag { column } | Predicate::Null { column } => asked(*column),
         Predicate::StartsWith { column, .. } | Predicate::Contains { column, .. } => asked(*column),
         Predicate::In { column, .. } => asked(*column),
         Predicate::Match { .. } => false,
-        Predicate::And(members) | Predicate::Or(members) => members.len() <= MAX_MEMBERS && members.iter().all(|member| is_exact(table, member)),
-        Predicate::Not(inner) | Predicate::Is { inner, .. } => is_exact(table, inner),
+        Predicate::And(members) | Predicate::Or(members) => members.len() <= MAX_MEMBERS && members.iter().all(|member| can_be_asked(table, member)),
+        Predicate::Not(inner) | Predicate::Is { inner, .. } => can_be_asked(table, inner),
+        Predicate::Member { column, path, test } => members::can_be_asked(table, *column, path, test),
     }
 }
 
@@ -83,21 +94,11 @@ pub(crate) fn select(table: &Table, request: &Request, late: &[Predicate], keys:
             sql.push("SELECT ");
             for (i, column) in request.projection.iter().enumerate() {
                 sql.push(if i > 0 { ", " } else { "" });
-                sql.push(table.expression(*column));
+                sql.push(&table.expression(*column));
             }
         }
     }
-    sql.push(" FROM ");
-    sql.push(table.from);
-    let members: Vec<&Predicate> = request.predicates.iter().chain(late).collect();
-    let mut conditions = conjunction::parts(&table.shape, table.keyed, &members);
-    if let Some((first, last)) = keys {
-        conditions.push(Part::Keys(first, last));
-    }
-    for (i, part) in conditions.into_iter().enumerate() {
-        sql.push(if i > 0 { " AND " } else { " WHERE " });
-        write_part(table, &part, &mut sql)?;
-    }
+    from_where(table, request, late, keys, &mut sql)?;
     if !counted {
         order_by(table, &request.order, &mut sql);
     }
@@ -111,10 +112,26 @@ pub(crate) fn select(table: &Table, request: &Request, late: &[Predicate], keys:
     Some(sql)
 }
 
+/// Appends the table and the conditions on its rows.
+pub(super) fn from_where(table: &Table, request: &Request, late: &[Predicate], keys: Option<(i64, i64)>, sql: &mut Sql) -> Option<()> {
+    sql.push(" FROM ");
+    sql.push(&table.from);
+    let members: Vec<&Predicate> = request.predicates.iter().chain(late).collect();
+    let mut conditions = conjunction::parts(&table.shape, table.keyed, &members);
+    if let Some((first, last)) = keys {
+        conditions.push(Part::Keys(first, last));
+    }
+    for (i, part) in conditions.into_iter().enumerate() {
+        sql.push(if i > 0 { " AND " } else { " WHERE " });
+        write_part(table, &part, sql)?;
+    }
+    Some(())
+}
+
 fn order_by(table: &Table, order: &[Order], sql: &mut Sql) {
     for (i, by) in order.iter().enumerate() {
         sql.push(if i > 0 { ", " } else { " ORDER BY " });
-        sql.push(table.expression(by.column));
+        sql.push(&table.expression(by.column));
         sql.push(if by.descending { " DESC" } else { "" });
         if table.shape.schema.field(by.column).is_nullable() {
             sql.push(if by.nulls_first { " NULLS FIRST" } else { " NULLS LAST" });
@@ -140,12 +157,12 @@ fn write_part(table: &Table, part: &Part<'_>, sql: &mut Sql) -> Option<()> {
 fn write(table: &Table, predicate: &Predicate, sql: &mut Sql) -> Option<()> {
     match predicate {
         Predicate::Compare { column, op, value } => {
-            sql.push(table.expression(*column));
+            sql.push(&table.expression(*column));
             sql.push(&format!(" {} ", op.sign()));
             sql.bind(value.clone());
         }
         Predicate::In { column, values } => {
-            sql.push(table.expression(*column));
+            sql.push(&table.expression(*column));
             sql.push(" IN (");
             for (i, value) in values.iter().enumerate() {
                 sql.push(if i > 0 { ", " } else { "" });
@@ -154,11 +171,11 @@ fn write(table: &Table, predicate: &Predicate, sql: &mut Sql) -> Option<()> {
             sql.push(")");
         }
         Predicate::Null { column } => {
-            sql.push(table.expression(*column));
+            sql.push(&table.expression(*column));
             sql.push(" IS NULL");
         }
         Predicate::Flag { column } => {
-            sql.push(table.expression(*column));
+            sql.push(&table.expression(*column));
             sql.push(" <> 0");
         }
         Predicate::StartsWith { column, text } => {
@@ -184,6 +201,7 @@ fn write(table: &Table, predicate: &Predicate, sql: &mut Sql) -> Option<()> {
             sql.push(") > 0");
         }
         Predicate::Match { .. } => return None,
+        Predicate::Member { column, path, test } => members::write(table, *column, path, test, sql)?,
         Predicate::And(members) if members.is_empty() => sql.push("1"),
         Predicate::Or(members) if members.is_empty() => sql.push("0"),
         Predicate::And(members) => {

@@ -1,7 +1,9 @@
 //! The tables that SQLite files hold: ledger, documents, metrics, baselines.
 
+mod aggregates;
 pub(crate) mod connect;
 pub(crate) mod dialect;
+mod members;
 pub(crate) mod scan;
 pub(crate) mod store;
 pub(crate) mod tables;

@@ -3,6 +3,7 @@
 //! What must stay true: one connection a part, opened and read on the blocking thread that runs it, interrupted when its rows
 //! are no longer wanted; the rows of all parts together are the rows of one statement over all keys.
 
+use std::any::Any;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
@@ -10,9 +11,11 @@ use rusqlite::types::{Value as SqlValue, ValueRef};
 use rusqlite::{Connection, Rows, params_from_iter};
 use wh_schemas::position::SEQ_BITS;
 
+use super::aggregates::{self, Form};
 use super::connect::Store;
 use super::dialect::{self, Sql};
 use super::tables::{Size, Table};
+use crate::aggregate::Aggregation;
 use crate::batch::{BatchBuilder, Cell};
 use crate::errors::QueryError;
 use crate::exec::Sink;
@@ -29,6 +32,14 @@ const COUNTED_TO: i64 = 20_000;
 pub(crate) struct SqliteScan {
     pub(crate) store: Arc<Store>,
     pub(crate) table: Arc<Table>,
+    /// Where it is a join, the table that has about as many rows.
+    like: Option<Arc<Table>>,
+}
+
+impl SqliteScan {
+    pub(super) fn new(store: Arc<Store>, table: Table) -> SqliteScan {
+        SqliteScan { store, table: Arc::new(table), like: None }
+    }
 }
 
 impl Scan for SqliteScan {
@@ -52,19 +63,49 @@ impl Scan for SqliteScan {
 
     fn survey(&self) -> Result<Survey, QueryError> {
         let connection = self.store.connect()?;
-        survey(&connection, &self.table).map_err(|error| self.store.failed(&error))
+        let surveyed = survey(&connection, self.like.as_ref().unwrap_or(&self.table)).map_err(|error| self.store.failed(&error))?;
+        // The keys of one table are not those of a join.
+        Ok(if self.like.is_some() { Survey { keys: Vec::new(), ..surveyed } } else { surveyed })
     }
 
     fn prepare(&self, request: &Request, survey: &Survey) -> Result<Arc<dyn Prepared>, QueryError> {
         let parts = divided(&self.table, request, survey);
         let shown = self.statement(request, &[], parts.first().and_then(|ranges| ranges.first()).copied())?;
-        Ok(Arc::new(SqliteQuery { scan: self.clone(), request: request.clone(), parts, shown }))
+        Ok(Arc::new(SqliteQuery { scan: self.clone(), request: request.clone(), aggregation: None, parts, shown }))
+    }
+
+    fn aggregates(&self, _request: &Request, aggregation: &Aggregation) -> bool {
+        aggregates::computes(&self.table, aggregation)
+    }
+
+    fn prepare_aggregate(&self, request: &Request, aggregation: &Aggregation, _survey: &Survey) -> Result<Arc<dyn Prepared>, QueryError> {
+        let shown = self.of_groups(request, aggregation, &[])?;
+        Ok(Arc::new(SqliteQuery { scan: self.clone(), request: request.clone(), aggregation: Some(aggregation.clone()), parts: Vec::new(), shown }))
+    }
+
+    fn joined(&self, other: &Arc<dyn Scan>, on: &[(usize, usize)]) -> Option<Arc<dyn Scan>> {
+        let other = (other.as_ref() as &dyn Any).downcast_ref::<SqliteScan>()?;
+        if !Arc::ptr_eq(&self.store, &other.store) {
+            return None;
+        }
+        let table = self.table.joined(&other.table, on)?;
+        // A row of one finds at most one of the other where the other's column is unique.
+        let like = if on.iter().any(|(_, right)| other.is_unique(*right)) { &self.table } else { &other.table };
+        Some(Arc::new(SqliteScan { like: Some(Arc::clone(like)), ..SqliteScan::new(Arc::clone(&self.store), table) }))
     }
 }
 
 impl SqliteScan {
     fn statement(&self, request: &Request, late: &[Predicate], keys: Option<(i64, i64)>) -> Result<Sql, QueryError> {
-        dialect::select(&self.table, request, late, keys).ok_or_else(|| QueryError::internal(format!("{} was asked what SQLite cannot answer", self.table.shape.name)))
+        dialect::select(&self.table, request, late, keys).ok_or_else(|| self.unanswered())
+    }
+
+    fn of_groups(&self, request: &Request, aggregation: &Aggregation, late: &[Predicate]) -> Result<Sql, QueryError> {
+        aggregates::select(&self.table, request, aggregation, late).ok_or_else(|| self.unanswered())
+    }
+
+    fn unanswered(&self) -> QueryError {
+        QueryError::internal(format!("{} was asked what SQLite cannot answer", self.table.shape.name))
     }
 }
 
@@ -73,6 +114,8 @@ impl SqliteScan {
 struct SqliteQuery {
     scan: SqliteScan,
     request: Request,
+    /// What is computed of the rows instead of giving them.
+    aggregation: Option<Aggregation>,
     /// Ranges of keys by part; none when the scan is not divided.
     parts: Vec<Vec<(i64, i64)>>,
     shown: Sql,
@@ -112,10 +155,17 @@ impl SqliteQuery {
     /// Returns `false` when no more rows are wanted.
     fn run_one(&self, connection: &Connection, late: &[Predicate], keys: Option<(i64, i64)>, sink: &mut Sink) -> Result<bool, QueryError> {
         let store = &self.scan.store;
-        let sql = self.scan.statement(&self.request, late, keys)?;
+        let sql = match &self.aggregation {
+            None => self.scan.statement(&self.request, late, keys)?,
+            Some(aggregation) => self.scan.of_groups(&self.request, aggregation, late)?,
+        };
         let mut statement = connection.prepare(&sql.text).map_err(|error| store.failed(&error))?;
         let mut rows = statement.query(params_from_iter(sql.values.iter().map(bound))).map_err(|error| store.failed(&error))?;
-        if self.request.projection.is_empty() { count(store, &mut rows, sink) } else { hand_over(store, &mut rows, self.request.projection.len(), sink) }
+        match &self.aggregation {
+            Some(aggregation) => hand_over(store, &mut rows, &aggregates::forms(&self.scan.table, aggregation), sink),
+            None if self.request.projection.is_empty() => count(store, &mut rows, sink),
+            None => hand_over(store, &mut rows, &vec![Form::Plain; self.request.projection.len()], sink),
+        }
     }
 }
 
@@ -139,17 +189,25 @@ fn builder(sink: &Sink) -> Result<BatchBuilder, QueryError> {
     BatchBuilder::new(sink.schema(), sink.batch_rows()).ok_or_else(|| QueryError::internal("a column has a type that no store gives"))
 }
 
-fn hand_over(store: &Store, rows: &mut Rows<'_>, columns: usize, sink: &mut Sink) -> Result<bool, QueryError> {
+fn hand_over(store: &Store, rows: &mut Rows<'_>, forms: &[Form], sink: &mut Sink) -> Result<bool, QueryError> {
     let mut batch = builder(sink)?;
     while let Some(row) = rows.next().map_err(|error| store.failed(&error))? {
-        for index in 0..columns {
-            let cell = match row.get_ref(index).map_err(|error| store.failed(&error))? {
-                ValueRef::Null => Cell::Null,
-                ValueRef::Integer(value) => Cell::Int(value),
-                ValueRef::Real(value) => Cell::Float(value),
-                ValueRef::Text(text) => Cell::Text(text),
-                ValueRef::Blob(_) => return Err(damaged(store, &"bytes where text was expected")),
+        let mut from = 0;
+        for (index, form) in forms.iter().enumerate() {
+            let value = row.get_ref(from).map_err(|error| store.failed(&error))?;
+            let cell = match (form, value) {
+                (_, ValueRef::Null) => Cell::Null,
+                (Form::Plain, ValueRef::Integer(value)) => Cell::Int(value),
+                (Form::Plain, ValueRef::Real(value)) => Cell::Float(value),
+                (Form::Plain, ValueRef::Text(text)) => Cell::Text(text),
+                (Form::Halves, ValueRef::Integer(high)) => match row.get_ref(from + 1).map_err(|error| store.failed(&error))? {
+                    ValueRef::Integer(low) => Cell::Wide(aggregates::of_halves(high, low)),
+                    _ => return Err(damaged(store, &"half of a sum")),
+                },
+                (_, ValueRef::Blob(_)) => return Err(damaged(store, &"bytes where text was expected")),
+                (Form::Halves, _) => return Err(damaged(store, &"a sum of something else than integers")),
             };
+            from += form.columns();
             batch.push(index, cell).map_err(|misfit| damaged(store, &misfit))?;
         }
         batch.end_row();
@@ -186,7 +244,7 @@ fn survey(connection: &Connection, table: &Table) -> rusqlite::Result<Survey> {
     let from = match table.shape.name {
         "high_risk_transactions" => "transactions",
         "recent_alerts" => "risk_alerts",
-        _ => table.from,
+        _ => table.from.as_ref(),
     };
     if table.keyed {
         let mut first = connection.prepare(&format!("SELECT min(pos) FROM {from} WHERE pos >= ?1"))?;

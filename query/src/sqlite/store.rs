@@ -43,7 +43,7 @@ impl RoleStore for Store {
         };
         let scan = |table: tables::Table| {
             let shape = table.shape.clone();
-            Relation::new(role, &shape, Arc::new(SqliteScan { store: Arc::clone(&self), table: Arc::new(table) }))
+            Relation::new(role, &shape, Arc::new(SqliteScan::new(Arc::clone(&self), table)))
         };
         tables.into_iter().map(scan).collect()
     }
@@ -62,7 +62,7 @@ impl SinkStore for Store {
         let connection = self.connect()?;
         let read = || -> rusqlite::Result<Vec<Position>> {
             let mut statement = connection.prepare(
-                "SELECT stream, partition, max(next_seq, visible_seq), next_offset, stored, duplicates, dead_letters, discarded, updated_at FROM positions ORDER BY stream, partition",
+                "SELECT stream, partition, max(next_seq, visible_seq), next_offset, stored, duplicates, dead_letters, discarded, updated_at, floor_seq FROM positions ORDER BY stream, partition",
             )?;
             let rows = statement.query_map([], |row| {
                 Ok(Position {
@@ -75,6 +75,7 @@ impl SinkStore for Store {
                     dead_letters: row.get(6)?,
                     discarded: row.get(7)?,
                     updated_at: row.get(8)?,
+                    floor_seq: row.get(9)?,
                 })
             })?;
             rows.collect()

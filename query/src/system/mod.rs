@@ -1,9 +1,10 @@
-//! What Wardhouse knows of itself: `system.freshness` and `system.stores`.
+//! What Wardhouse knows of itself: `system.freshness`, `system.stores` and `system.queries`.
 //!
 //! What must stay true: a store that is not there or does not answer is a row that says so, or none, never an error; these
 //! tables are small and are made anew by each scan.
 
 mod freshness;
+pub(crate) mod queries;
 mod stores;
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use crate::errors::QueryError;
 use crate::exec::Sink;
 use crate::places::Stores;
 use crate::predicate::Predicate;
+use crate::queries::Queries;
 use crate::table::{Order, Prepared, Request, Scan, Support, Survey};
 
 /// Which of the tables.
@@ -24,6 +26,8 @@ pub(crate) enum What {
     Freshness,
     /// Where each role is kept.
     Stores,
+    /// What is asked, and was.
+    Queries,
 }
 
 /// A value of a row.
@@ -38,6 +42,7 @@ enum Own {
 #[derive(Clone, Debug)]
 pub(crate) struct SystemScan {
     pub(crate) stores: Arc<Stores>,
+    pub(crate) queries: Arc<Queries>,
     pub(crate) what: What,
     pub(crate) schema: SchemaRef,
 }
@@ -60,7 +65,8 @@ impl Scan for SystemScan {
     }
 
     fn survey(&self) -> Result<Survey, QueryError> {
-        Ok(Survey { rows: Some(16), keys: Vec::new() })
+        let rows = if self.what == What::Queries { 1_000 } else { 16 };
+        Ok(Survey { rows: Some(rows), keys: Vec::new() })
     }
 
     fn prepare(&self, request: &Request, _survey: &Survey) -> Result<Arc<dyn Prepared>, QueryError> {
@@ -79,6 +85,7 @@ impl Prepared for SystemQuery {
         match self.scan.what {
             What::Freshness => "positions of ledger, documents, metrics and search against the checkpoints of the scorer and of patterns".to_owned(),
             What::Stores => "the places of the six roles".to_owned(),
+            What::Queries => "the queries of this process".to_owned(),
         }
     }
 
@@ -90,6 +97,7 @@ impl Prepared for SystemQuery {
         let rows = match self.scan.what {
             What::Freshness => freshness::rows(&self.scan.stores),
             What::Stores => stores::rows(&self.scan.stores),
+            What::Queries => queries::rows(&self.scan.queries),
         };
         let mut batch = BatchBuilder::new(sink.schema(), rows.len()).ok_or_else(|| QueryError::internal("a column has a type that no store gives"))?;
         for row in &rows {

@@ -54,7 +54,7 @@ pub(crate) fn support(schema: &Schema, predicate: &Predicate) -> Result<Support,
             all
         }
         Predicate::Not(inner) | Predicate::Is { inner, .. } => support(schema, inner)? == Support::Exact,
-        Predicate::Null { .. } | Predicate::Flag { .. } | Predicate::StartsWith { .. } | Predicate::Contains { .. } => false,
+        Predicate::Null { .. } | Predicate::Flag { .. } | Predicate::StartsWith { .. } | Predicate::Contains { .. } | Predicate::Member { .. } => false,
     };
     Ok(if exact { Support::Exact } else { Support::No })
 }
@@ -140,7 +140,7 @@ impl Build<'_> {
             Predicate::Not(inner) | Predicate::Is { inner, truth: Truth::False } => without(self.query(inner)?),
             Predicate::Is { inner, truth: Truth::True } => self.query(inner)?,
             Predicate::Is { truth: Truth::Unknown, .. } => Box::new(EmptyQuery),
-            Predicate::Null { .. } | Predicate::Flag { .. } | Predicate::StartsWith { .. } | Predicate::Contains { .. } => {
+            Predicate::Null { .. } | Predicate::Flag { .. } | Predicate::StartsWith { .. } | Predicate::Contains { .. } | Predicate::Member { .. } => {
                 return Err(QueryError::internal("the index was asked what it cannot answer"));
             }
         })

@@ -1,5 +1,6 @@
 //! The table that a Tantivy index holds: `search.alerts`.
 
+mod count;
 mod dialect;
 pub(crate) mod index;
 pub(crate) mod scan;

@@ -13,8 +13,10 @@ use ::tantivy::store::StoreReader;
 use ::tantivy::{DocId, TERMINATED, TantivyDocument, TantivyError};
 use arrow::datatypes::SchemaRef;
 
+use super::count::{self, SearchCount};
 use super::dialect;
 use super::index::SearchIndex;
+use crate::aggregate::Aggregation;
 use crate::batch::{BatchBuilder, Cell};
 use crate::errors::QueryError;
 use crate::exec::Sink;
@@ -56,6 +58,14 @@ impl Scan for SearchScan {
 
     fn prepare(&self, request: &Request, _survey: &Survey) -> Result<Arc<dyn Prepared>, QueryError> {
         Ok(Arc::new(SearchQuery { scan: self.clone(), request: request.clone() }))
+    }
+
+    fn aggregates(&self, _request: &Request, aggregation: &Aggregation) -> bool {
+        count::takes(&self.schema, aggregation)
+    }
+
+    fn prepare_aggregate(&self, request: &Request, aggregation: &Aggregation, _survey: &Survey) -> Result<Arc<dyn Prepared>, QueryError> {
+        Ok(Arc::new(SearchCount { scan: self.clone(), request: request.clone(), aggregation: aggregation.clone() }))
     }
 }
 

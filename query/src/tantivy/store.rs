@@ -82,6 +82,7 @@ fn in_payload(payload: &str) -> Result<Vec<Position>, serde_json::Error> {
                 dead_letters: at.dead_letters,
                 discarded: at.discarded,
                 updated_at: at.updated_at,
+                floor_seq: 0,
             });
         }
     }

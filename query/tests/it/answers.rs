@@ -1,7 +1,7 @@
 //! What queries give.
 
-use crate::fixture::{Fixture, USERS, settings};
-use wh_query::{Engine, Read};
+use crate::fixture::{Fixture, USERS, local, settings};
+use wh_query::Engine;
 use wh_stores::places::{DocumentsPlace, SearchPlace};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -63,7 +63,7 @@ async fn full_text_finds_words_by_their_stems_and_ranks_them() {
     assert!(scores.iter().all(|row| row[1].parse::<f64>().unwrap() > 0.0), "{scores:?}");
     assert_eq!(fixture.column("SELECT score() FROM search.alerts").await, ["", "", "", ""]);
     assert_eq!(fixture.column("SELECT detection_rules->>1 FROM search.alerts LIMIT 1").await, ["amo\"unt"]);
-    let all = fixture.engine.query("SELECT * FROM search.alerts").await.unwrap();
+    let all = fixture.session.query("SELECT * FROM search.alerts").await.unwrap();
     assert!(all.schema.field_with_name("_score").is_err());
     assert!(all.schema.field_with_name("message").is_ok());
 }
@@ -71,20 +71,20 @@ async fn full_text_finds_words_by_their_stems_and_ranks_them() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cut_shows_what_all_three_stores_hold() {
     let fixture = Fixture::new();
-    let connection = fixture.engine.session();
+    let connection = local(&fixture.engine);
     connection.query("SET wardhouse.read = 'cut'").await.unwrap();
-    assert_eq!(connection.read(), Read::Cut);
-    assert_eq!(fixture.engine.read(), Read::Latest);
-    let fixture = fixture.through(connection);
+    assert_eq!(connection.show("wardhouse.read").unwrap(), "cut");
+    assert_eq!(fixture.session.show("wardhouse.read").unwrap(), "latest", "another session is another");
+    let fixture = fixture.over(connection);
     // Ledger 60 and 60, documents 40 and 60, search 50 and 30.
     for (table, rows) in [("transactions", "70"), ("documents.explanations", "70"), ("documents.transaction_metadata", "70"), ("search.alerts", "4")] {
         assert_eq!(fixture.column(&format!("SELECT count(*) FROM {table}")).await, [rows], "{table}");
     }
     assert_eq!(fixture.column("SELECT max(seq) FROM transactions WHERE partition = 0").await, ["39"]);
-    assert_eq!(fixture.rows("SHOW wardhouse.read").await, [["wardhouse.read", "cut"]]);
-    let told = fixture.engine.query("SELECT count(*) FROM user_profiles, risk_alerts").await.unwrap().notices;
+    assert_eq!(fixture.rows("SHOW wardhouse.read").await, [["cut"]]);
+    let told = fixture.session.query("SELECT count(*) FROM user_profiles, risk_alerts").await.unwrap().notices;
     assert_eq!(told.len(), 2, "{told:?}");
-    assert!(fixture.engine.query("SELECT count(*) FROM transactions").await.unwrap().notices.is_empty());
+    assert!(fixture.session.query("SELECT count(*) FROM transactions").await.unwrap().notices.is_empty());
     fixture.rows("SET wardhouse.read = latest").await;
     assert_eq!(fixture.column("SELECT count(*) FROM transactions").await, ["120"]);
 }
@@ -133,7 +133,7 @@ async fn a_store_that_is_not_there_yet_says_so_when_it_is_read() {
 async fn a_stream_that_is_dropped_ends_its_query() {
     let fixture = Fixture::new();
     for _ in 0..50 {
-        let result = fixture.engine.query("SELECT a.transaction_id FROM transactions a, transactions b, transactions c").await.unwrap();
+        let result = fixture.session.query("SELECT a.transaction_id FROM transactions a, transactions b, transactions c").await.unwrap();
         drop(result);
     }
     assert_eq!(fixture.column("SELECT count(*) FROM transactions").await, ["120"]);

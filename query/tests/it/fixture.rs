@@ -8,7 +8,7 @@ use rusqlite::{Connection, params};
 use tantivy::{Index, TantivyDocument};
 use wh_eventlog::Record;
 use wh_eventlog::embedded::block;
-use wh_query::{Engine, EngineSettings, Places, QueryError};
+use wh_query::{Engine, EngineSettings, Places, Principal, QueryError, QueryResult, Session, Way};
 use wh_schemas::layout::{BASELINES, DOCUMENTS, LEDGER, LOG, Layout, METRICS, POSITIONS_DDL};
 use wh_stores::places::{BaselinesPlace, DocumentsPlace, LedgerPlace, LogPlace, MetricsPlace, SearchPlace};
 use wh_stores::tantivy::layout as index_layout;
@@ -24,6 +24,7 @@ const AMOUNTS: [i64; 6] = [1, 100, 99_999, 100_050, 50_000, 999_999_999_999_999]
 
 pub(crate) struct Fixture {
     pub(crate) engine: Engine,
+    pub(crate) session: Session,
     pub(crate) places: Places,
     folder: tempfile::TempDir,
 }
@@ -216,12 +217,18 @@ impl Fixture {
             search: SearchPlace::Tantivy(at("search")),
         };
         let engine = Engine::open(places.clone(), settings()).unwrap();
-        Fixture { engine, places, folder }
+        let session = local(&engine);
+        Fixture { engine, session, places, folder }
     }
 
     /// The same stores through another engine.
     pub(crate) fn through(self, engine: Engine) -> Fixture {
-        Fixture { engine, ..self }
+        Fixture { session: local(&engine), engine, ..self }
+    }
+
+    /// The same engine through another session.
+    pub(crate) fn over(self, session: Session) -> Fixture {
+        Fixture { session, ..self }
     }
 
     /// The rows of a query as text, each cell by itself.
@@ -230,15 +237,7 @@ impl Fixture {
     }
 
     pub(crate) async fn try_rows(&self, sql: &str) -> Result<Vec<Vec<String>>, QueryError> {
-        let result = self.engine.query(sql).await?;
-        let batches: Vec<_> = result.stream.try_collect().await.map_err(QueryError::from)?;
-        let mut rows = Vec::new();
-        for batch in &batches {
-            for row in 0..batch.num_rows() {
-                rows.push(batch.columns().iter().map(|column| array_value_to_string(column, row).unwrap()).collect());
-            }
-        }
-        Ok(rows)
+        read(self.session.query(sql).await?).await
     }
 
     /// The first column of a query.
@@ -261,6 +260,23 @@ impl Fixture {
     }
 }
 
+/// A session of whoever is at this machine.
+pub(crate) fn local(engine: &Engine) -> Session {
+    engine.session(Principal::local(Way::Cli))
+}
+
+/// The rows of an answer as text, each cell by itself.
+pub(crate) async fn read(result: QueryResult) -> Result<Vec<Vec<String>>, QueryError> {
+    let batches: Vec<_> = result.stream.try_collect().await.map_err(QueryError::from)?;
+    let mut rows = Vec::new();
+    for batch in &batches {
+        for row in 0..batch.num_rows() {
+            rows.push(batch.columns().iter().map(|column| array_value_to_string(column, row).unwrap()).collect());
+        }
+    }
+    Ok(rows)
+}
+
 pub(crate) fn settings() -> EngineSettings {
-    EngineSettings { zone: "UTC".into(), memory_limit_bytes: 256 << 20, target_partitions: 2 }
+    EngineSettings { zone: "UTC".into(), memory_limit_bytes: 256 << 20, target_partitions: 2, statement_timeout: None }
 }

@@ -2,7 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod aggregates;
 mod answers;
+mod documents;
 mod faults;
 mod fixture;
 mod pushdown;
+mod sessions;

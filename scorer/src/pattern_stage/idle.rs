@@ -13,6 +13,9 @@ use std::time::Duration;
 
 use crate::state::patterns::Decision;
 
+/// Between looks that are further apart than this, anything may have come.
+const LONG_AGO: Duration = Duration::from_secs(5);
+
 /// What the log says at one moment, asked in this order: each line is at least as old as the one below it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Look {
@@ -32,6 +35,8 @@ pub(super) struct Look {
 #[derive(Debug, Default)]
 pub(super) struct Idle {
     last: Option<Look>,
+    /// When it was.
+    at: Duration,
     /// Since when nothing is before a partition.
     since: BTreeMap<usize, Duration>,
 }
@@ -40,6 +45,11 @@ impl Idle {
     /// Takes a look in. `taken` is the offset of `account-activity` up to which the stage has taken everything, `now` any clock that only
     /// goes on. Says of which partitions it is to be decided anew whether they are awaited.
     pub(super) fn observe(&mut self, now: Duration, look: Look, taken: u64, unawaited: &BTreeSet<u32>, after: Duration) -> Vec<Decision> {
+        // Of a look long ago nobody knows what came since and is still on its way: as after one that was not answered.
+        if now.saturating_sub(self.at) > (after / 2).min(LONG_AGO) {
+            self.interrupt();
+        }
+        self.at = now;
         let Some(before) = self.last.replace(look) else { return Vec::new() };
         let Some(look) = &self.last else { return Vec::new() };
         // What was there at the look before has passed since: where records come all the time, nobody is ever at the very end.
@@ -125,6 +135,19 @@ mod tests {
         assert!(watch(&vec![(quiet(), 14); 20], BTreeSet::new()).concat().is_empty());
         let unknown = Look { intake: vec![10], ..quiet() };
         assert!(watch(&vec![(unknown, 15); 20], BTreeSet::new()).concat().is_empty(), "intake has never said where it is in one partition");
+    }
+
+    #[test]
+    fn a_look_that_is_long_ago_says_nothing() {
+        let mut idle = Idle::default();
+        let mut observe = |second, look: Look| idle.observe(Duration::from_secs(second), look, 15, &BTreeSet::new(), AFTER);
+        assert!((0..3).all(|second| observe(second, quiet()).is_empty()));
+        // Meanwhile the stage was held up, intake was down, and records came that it has yet to read.
+        let behind = Look { sources: vec![10, 29], ..quiet() };
+        assert_eq!(observe(40, behind.clone()), []);
+        assert_eq!(observe(41, behind), []);
+        assert!((42..48).all(|second| observe(second, quiet()).is_empty()));
+        assert_eq!(observe(48, quiet()).len(), 3);
     }
 
     #[test]

@@ -57,9 +57,9 @@ async fn a_round_trip_over_two_partitions_reaches_ledger_and_search() {
     assert_eq!(lags, [["ledger", "0"], ["search", "0"]]);
 
     // As of a cut they are there all the same, and the reader is told.
-    let connection = engine.session();
+    let connection = sql::session(&engine);
     connection.query("SET wardhouse.read = 'cut'").await.unwrap();
-    assert_eq!(one(&connection, alert).await, found);
+    assert_eq!(sql::rows_of(&connection, alert).await, [found]);
     let told = connection.query("SELECT count(*) FROM search.alerts").await.unwrap().notices;
     assert!(told.len() == 1 && told[0].contains("pattern alerts as they are now"), "{told:?}");
 }

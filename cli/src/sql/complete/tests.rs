@@ -4,7 +4,7 @@ use super::*;
 
 fn table(schema: &str, name: &str, columns: &[&str]) -> TableInfo {
     let column = |name: &&str| ColumnInfo { name: (*name).to_owned(), data_type: "text".to_owned(), nullable: true };
-    TableInfo { schema: schema.to_owned(), name: name.to_owned(), description: String::new(), columns: columns.iter().map(column).collect() }
+    TableInfo { schema: schema.to_owned(), name: name.to_owned(), description: String::new(), columns: columns.iter().map(column).collect(), is_view: false, unique: Vec::new() }
 }
 
 fn catalog() -> Vec<TableInfo> {

@@ -42,7 +42,7 @@ impl Tally {
         for (ruleset, engine) in engine_of.iter().enumerate() {
             for ((of, rule, why), rows) in &self.0 {
                 if of == engine {
-                    unanswered.push(Unanswered { ruleset, rule: rule.clone(), why: *why, rows: *rows });
+                    unanswered.push(Unanswered { ruleset, rule: rule.clone(), why, rows: *rows });
                 }
             }
         }

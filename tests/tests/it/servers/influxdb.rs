@@ -31,7 +31,7 @@ use crate::content::{Role, assert_same, expected, read_back};
 use crate::contract::servers::influxdb::{admin, drop_bucket, raw, settings};
 use crate::contract::servers::{own_name, url};
 use crate::records::stream;
-use crate::sql::engine_with;
+use crate::sql::{engine_with, session};
 
 /// A bucket of its own on the test server.
 struct Bench {
@@ -227,7 +227,7 @@ async fn a_layout_of_somebody_else_or_of_a_newer_wardhouse_is_refused_and_left_a
     contains(&fatal(&bench.settings).await, "did not write");
     bench.lines("wardhouse_layout version=9i 7258118399000000000\n").await;
     contains(&fatal(&bench.settings).await, "newer Wardhouse (layout 9");
-    let told = bench.engine().query("SELECT count(*) FROM metrics.throughput").await.err().unwrap().to_string();
+    let told = session(&bench.engine()).query("SELECT count(*) FROM metrics.throughput").await.err().unwrap().to_string();
     contains(&told, "newer Wardhouse");
     bench.done().await;
 }

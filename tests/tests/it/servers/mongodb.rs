@@ -25,7 +25,7 @@ use wh_stores::{Durability, Level, ServerUrl};
 use crate::content::{Role, assert_same, expected, read_back};
 use crate::contract::servers::mongodb::{at, drop_database, settings, with_database};
 use crate::contract::servers::{own_name, url};
-use crate::sql::{engine_with, rows};
+use crate::sql::{engine_with, rows, session};
 
 /// A database of its own on the test server.
 struct Bench {
@@ -175,7 +175,7 @@ async fn a_layout_of_somebody_else_or_of_a_newer_wardhouse_is_refused_and_left_a
     bench.run(doc! { "update": "wardhouse_layout", "updates": [{ "q": {}, "u": { "$set": { "version": 9 } } }] }).await;
     is_fatal(&bench.settings, "newer Wardhouse (layout 9, this one knows 1)").await;
     assert!(read_positions(&bench.settings, "scorer").await.unwrap_err().to_string().contains("layout 9"));
-    let Err(error) = bench.engine().query("SELECT * FROM documents.explanations").await else { panic!("a newer layout is not read") };
+    let Err(error) = session(&bench.engine()).query("SELECT * FROM documents.explanations").await else { panic!("a newer layout is not read") };
     assert!(error.to_string().contains("newer Wardhouse (layout 9"), "{error}");
     bench.done().await;
 }
@@ -184,7 +184,7 @@ async fn a_layout_of_somebody_else_or_of_a_newer_wardhouse_is_refused_and_left_a
 #[cfg_attr(not(has_mongodb), ignore = "WARDHOUSE_TEST_MONGODB names no server")]
 async fn sql_over_a_database_without_documents_says_so() {
     let bench = Bench::new();
-    let Err(error) = bench.engine().query("SELECT * FROM documents.explanations").await else { panic!("there is nothing to read") };
+    let Err(error) = session(&bench.engine()).query("SELECT * FROM documents.explanations").await else { panic!("there is nothing to read") };
     assert!(error.to_string().contains("holds no documents of Wardhouse yet"), "{error}");
     assert!(read_positions(&bench.settings, "scorer").await.unwrap().is_empty());
     let places = rows(&bench.engine(), "SELECT kind, reachable, layout_version FROM system.stores WHERE role = 'documents'").await;

@@ -27,7 +27,7 @@ use wh_stores::{Durability, Level, Secret, ServerUrl};
 use crate::content::{Role, assert_same, expected, read_back};
 use crate::contract::servers::postgres::{drop_database, make, run, server, settings};
 use crate::contract::servers::{own_name, url};
-use crate::sql::{engine_with, rows};
+use crate::sql::{engine_with, rows, session};
 
 /// A database of its own on the test server.
 struct Bench {
@@ -221,7 +221,7 @@ async fn a_layout_of_somebody_else_or_of_a_newer_wardhouse_is_refused_and_left_a
     run(&bench.settings, "UPDATE wardhouse_layout SET version = 9").await;
     contains(&fatal(&bench.settings).await, "newer Wardhouse (layout 9, this one knows 1)");
     assert_eq!(bench.number("SELECT version FROM wardhouse_layout").await, 9);
-    let error = match bench.engine().query("SELECT count(*) FROM transactions").await {
+    let error = match session(&bench.engine()).query("SELECT count(*) FROM transactions").await {
         Err(error) => error.to_string(),
         Ok(_) => panic!("a newer layout is not read"),
     };
@@ -233,7 +233,7 @@ async fn a_layout_of_somebody_else_or_of_a_newer_wardhouse_is_refused_and_left_a
 #[cfg_attr(not(has_postgres), ignore = "WARDHOUSE_TEST_POSTGRES names no server")]
 async fn sql_over_a_database_without_a_ledger_says_so() {
     let bench = Bench::new().await;
-    let error = match bench.engine().query("SELECT * FROM ledger.transactions").await {
+    let error = match session(&bench.engine()).query("SELECT * FROM ledger.transactions").await {
         Err(error) => error.to_string(),
         Ok(_) => panic!("there is nothing to read"),
     };

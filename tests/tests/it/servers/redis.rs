@@ -24,7 +24,7 @@ use wh_stores::{Durability, Level, ServerUrl};
 use crate::contract::servers::redis::{delete, settings};
 use crate::contract::servers::{own_name, url};
 use crate::records::{accepted, scorer, small_hospital};
-use crate::sql::{engine, engine_with, rows};
+use crate::sql::{engine, engine_with, rows, session};
 
 /// A namespace of its own on the test server, and a look behind the store's back.
 struct Bench {
@@ -474,7 +474,7 @@ async fn sql_answers_as_over_the_embedded_store() {
 async fn sql_over_a_server_without_baselines_says_so() {
     let bench = Bench::new().await;
     let server = engine_with(bench.place.path(), |places| places.baselines = BaselinesPlace::Redis(bench.settings.clone()));
-    let error = match server.query("SELECT * FROM baselines.users").await {
+    let error = match session(&server).query("SELECT * FROM baselines.users").await {
         Err(error) => error.to_string(),
         Ok(_) => panic!("there is nothing to read"),
     };

@@ -168,7 +168,8 @@ async fn sql_answers_as_over_the_embedded_index() {
 #[cfg_attr(not(has_elasticsearch), ignore = "WARDHOUSE_TEST_ELASTICSEARCH is not set")]
 async fn a_namespace_without_a_layout_is_told() {
     let bench = Bench::new().await;
-    let result = bench.engine().query("SELECT * FROM search.alerts").await.unwrap();
+    let analyst = sql::session(&bench.engine());
+    let result = analyst.query("SELECT * FROM search.alerts").await.unwrap();
     let fault = result.stream.try_collect::<Vec<_>>().await.map(drop).unwrap_err();
     contains(&fault.to_string(), "there is no layout of Wardhouse");
     layout::ensure(&bench.client, &bench.settings).await.unwrap();

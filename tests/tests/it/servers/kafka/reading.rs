@@ -12,7 +12,7 @@ use wh_stores::places::LogPlace;
 
 use super::{Bench, record};
 use crate::contract::servers::kafka::{at, raw};
-use crate::sql::{engine, engine_with, rows};
+use crate::sql::{engine, engine_with, rows, session};
 
 /// The same records in both logs; what SQL shows of them but their append times.
 async fn fill(log: &dyn Log) {
@@ -76,7 +76,7 @@ async fn sql_over_brokers_that_are_away_says_so() {
     let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let away = at(&format!("kafka://{nobody}"), &RawKafka { connect_timeout_ms: 1_000, ..raw() });
     let engine = engine_with(place.path(), |places| places.log = LogPlace::Kafka(away));
-    let Err(error) = engine.query("SELECT * FROM log.risk_scores").await else { panic!("nobody answers") };
+    let Err(error) = session(&engine).query("SELECT * FROM log.risk_scores").await else { panic!("nobody answers") };
     assert!(error.to_string().contains("cannot be reached") && error.to_string().contains("once the brokers answer"), "{error}");
     assert_eq!(rows(&engine, "SELECT reachable FROM system.stores WHERE role = 'log'").await, [["false"]]);
 }

@@ -15,7 +15,7 @@ use wh_stores::postgres::{RawPostgres, connect};
 use super::{Bench, batch_of, contains, settle};
 use crate::contract::servers::postgres::settings;
 use crate::records::{alerting, awkward, score, scored, stream};
-use crate::sql::{engine, rows};
+use crate::sql::{engine, rows, session};
 
 #[tokio::test(flavor = "multi_thread")]
 #[cfg_attr(not(has_postgres), ignore = "WARDHOUSE_TEST_POSTGRES names no server")]
@@ -168,7 +168,8 @@ async fn parts_of_a_large_scan_are_the_whole_and_one_that_is_dropped_is_cancelle
     let sum = ROWS * (ROWS - 1) / 2;
     assert_eq!(rows(&server, all).await, [[ROWS.to_string(), sum.to_string(), ROWS.to_string()]]);
 
-    let mut result = server.query("SELECT * FROM transactions").await.unwrap();
+    let analyst = session(&server);
+    let mut result = analyst.query("SELECT * FROM transactions").await.unwrap();
     assert!(result.stream.next().await.unwrap().unwrap().num_rows() > 0);
     drop(result);
     let running = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = $1 AND state = 'active' AND pid <> pg_backend_pid()";

@@ -1,0 +1,168 @@
+//! The parameters of a prepared statement: which type each has, and its value in that type.
+//!
+//! What must stay true: a type that the client names is kept; else a parameter has the type of what it is compared with, or text. A value
+//! never becomes part of a statement's text: it is a literal of its own in the plan, so that a store is asked for it as a bound value.
+
+use std::collections::BTreeMap;
+
+use arrow::datatypes::{DataType, IntervalUnit};
+use datafusion::common::ScalarValue;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::logical_expr::expr::Placeholder;
+use datafusion::logical_expr::{Expr, LogicalPlan};
+
+use crate::catalog::type_name;
+use crate::errors::QueryError;
+use crate::zone;
+
+/// The types of `$1` to `$count`.
+pub(crate) fn types(plan: &LogicalPlan, named: &[Option<DataType>], count: usize) -> Result<Vec<DataType>, QueryError> {
+    let mut inferred: BTreeMap<usize, DataType> = BTreeMap::new();
+    let mut found = |placeholder: &Placeholder, data_type: Option<&DataType>| {
+        let Some(number) = number(&placeholder.id) else { return };
+        let Some(data_type) = data_type.map(roomy) else { return };
+        inferred.entry(number).and_modify(|known| *known = wider(known, &data_type)).or_insert(data_type);
+    };
+    plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::Limit(limit) = node {
+            for bound in [&limit.fetch, &limit.skip].into_iter().flatten() {
+                if let Expr::Placeholder(placeholder) = &**bound {
+                    found(placeholder, Some(&DataType::Int64));
+                }
+            }
+        }
+        node.apply_expressions(|expr| {
+            expr.apply(|part| {
+                match part {
+                    Expr::Placeholder(placeholder) => found(placeholder, placeholder.field.as_ref().map(|field| field.data_type())),
+                    Expr::Cast(cast) => {
+                        if let Expr::Placeholder(placeholder) = &*cast.expr {
+                            found(placeholder, Some(cast.field.data_type()));
+                        }
+                    }
+                    _ => {}
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+    })?;
+    let count = count.max(named.len());
+    let of = |place: usize| named.get(place).cloned().flatten().or_else(|| inferred.get(&(place + 1)).cloned()).unwrap_or(DataType::Utf8);
+    Ok((0..count).map(of).collect())
+}
+
+fn number(id: &str) -> Option<usize> {
+    id.strip_prefix('$')?.parse().ok()
+}
+
+/// A type that holds what a client may compare with a column of this one: more places after the point, no dictionary, no view.
+fn roomy(data_type: &DataType) -> DataType {
+    match data_type {
+        DataType::Decimal128(_, _) | DataType::Decimal32(_, _) | DataType::Decimal64(_, _) => DataType::Decimal128(38, 10),
+        DataType::Utf8View | DataType::LargeUtf8 | DataType::Null => DataType::Utf8,
+        DataType::Dictionary(_, value) => roomy(value),
+        DataType::Interval(_) => DataType::Interval(IntervalUnit::MonthDayNano),
+        other => other.clone(),
+    }
+}
+
+/// The type of a parameter that is compared with both.
+fn wider(one: &DataType, other: &DataType) -> DataType {
+    let rank = |data_type: &DataType| match data_type {
+        DataType::Int8 | DataType::UInt8 => Some(1),
+        DataType::Int16 | DataType::UInt16 => Some(2),
+        DataType::Int32 | DataType::UInt32 => Some(3),
+        DataType::Int64 | DataType::UInt64 => Some(4),
+        DataType::Decimal128(_, _) => Some(5),
+        DataType::Float32 => Some(6),
+        DataType::Float64 => Some(7),
+        _ => None,
+    };
+    match (rank(one), rank(other)) {
+        (Some(first), Some(second)) if second > first => other.clone(),
+        (None, Some(_)) if *one == DataType::Utf8 => other.clone(),
+        _ => one.clone(),
+    }
+}
+
+/// The values in the types of their parameters.
+pub(crate) fn values(given: Vec<ScalarValue>, types: &[DataType], zone: &str) -> Result<Vec<ScalarValue>, QueryError> {
+    if given.len() != types.len() {
+        return Err(QueryError::Invalid {
+            message: format!("the statement has parameters up to ${}, and {} values were given", types.len(), given.len()),
+            line: None,
+            column: None,
+            hint: None,
+        });
+    }
+    given.into_iter().zip(types).enumerate().map(|(place, (value, wanted))| converted(value, wanted, zone, place + 1)).collect()
+}
+
+fn converted(value: ScalarValue, wanted: &DataType, zone: &str, number: usize) -> Result<ScalarValue, QueryError> {
+    if value.data_type() == *wanted {
+        return Ok(value);
+    }
+    let fault = |error: &dyn std::fmt::Display| {
+        let why = error.to_string();
+        // The value is the client's own: it may be told again.
+        let why = why.lines().next().unwrap_or_default();
+        QueryError::Invalid { message: format!("Cannot parse the parameter ${number} as {}: {why}", type_name(wanted)), line: None, column: None, hint: None }
+    };
+    if value.is_null() {
+        return ScalarValue::try_new_null(wanted).map_err(|error| fault(&error));
+    }
+    let is_text = matches!(value, ScalarValue::Utf8(_) | ScalarValue::Utf8View(_) | ScalarValue::LargeUtf8(_));
+    let value = match (value, wanted) {
+        // PostgreSQL's own spellings.
+        (ScalarValue::Utf8(Some(text)), DataType::Boolean) => match text.trim().to_ascii_lowercase().as_str() {
+            "t" | "true" | "yes" | "y" | "on" | "1" => ScalarValue::Boolean(Some(true)),
+            "f" | "false" | "no" | "n" | "off" | "0" => ScalarValue::Boolean(Some(false)),
+            _ => return Err(fault(&format!("{text:?} is neither true nor false"))),
+        },
+        (ScalarValue::Utf8(Some(text)), wanted) if wanted.is_numeric() => ScalarValue::Utf8(Some(text.trim().to_owned())),
+        (value, _) => value,
+    };
+    let cast = if is_text { zone::instant(&value, wanted, zone) } else { value.cast_to(wanted) };
+    cast.map_err(|error| fault(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::datatypes::TimeUnit;
+    use datafusion::prelude::SessionContext;
+
+    async fn inferred(sql: &str, named: &[Option<DataType>], count: usize) -> Vec<DataType> {
+        let context = SessionContext::new();
+        context.sql("CREATE TABLE t AS SELECT 'a' AS name, 1::int AS n, 1.50::decimal(15,2) AS money, '2026-01-01'::timestamptz AS moment").await.unwrap().collect().await.unwrap();
+        let plan = context.state().create_logical_plan(sql).await.unwrap();
+        types(&plan, named, count).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_parameter_has_the_type_of_what_it_is_compared_with() {
+        let exact = DataType::Decimal128(38, 10);
+        assert_eq!(inferred("SELECT $1 FROM t WHERE n = $2 AND money > $3 LIMIT $4", &[], 4).await, [DataType::Utf8, DataType::Int32, exact.clone(), DataType::Int64]);
+        assert_eq!(inferred("SELECT * FROM t WHERE n > $1 AND money > $1", &[], 1).await, [exact]);
+        assert_eq!(inferred("SELECT $1::bigint, $3", &[None, Some(DataType::Boolean)], 3).await, [DataType::Int64, DataType::Boolean, DataType::Utf8]);
+        assert_eq!(inferred("SELECT * FROM t WHERE n IN ($1, $2)", &[Some(DataType::Int64)], 2).await, [DataType::Int64, DataType::Int32]);
+        assert!(matches!(inferred("SELECT * FROM t WHERE moment BETWEEN $1 AND now()", &[], 1).await[0], DataType::Timestamp(_, _)));
+    }
+
+    #[test]
+    fn values_come_in_the_type_of_their_parameter_or_not_at_all() {
+        let text = |text: &str| ScalarValue::from(text);
+        let one = |value: ScalarValue, wanted: DataType| values(vec![value], &[wanted], "Europe/Berlin").map(|values| values[0].clone()).map_err(|error| error.sqlstate());
+        assert_eq!(one(text(" 7 "), DataType::Int32), Ok(ScalarValue::Int32(Some(7))));
+        assert_eq!(one(text("t"), DataType::Boolean), Ok(ScalarValue::Boolean(Some(true))));
+        assert_eq!(one(text("100.005"), DataType::Decimal128(38, 10)), Ok(ScalarValue::Decimal128(Some(1_000_050_000_000), 38, 10)));
+        assert_eq!(one(text("O'Brien\"; --"), DataType::Utf8), Ok(text("O'Brien\"; --")));
+        assert_eq!(one(ScalarValue::Int64(Some(5)), DataType::Int32), Ok(ScalarValue::Int32(Some(5))));
+        assert_eq!(one(ScalarValue::Utf8(None), DataType::Int32), Ok(ScalarValue::Int32(None)));
+        let instant = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+        assert_eq!(one(text("2026-03-01T01:00:00"), instant), Ok(ScalarValue::TimestampMicrosecond(Some(1_772_323_200_000_000), Some("UTC".into()))));
+        assert_eq!(one(text("seven"), DataType::Int32), Err("22P02"));
+        assert_eq!(one(text("maybe"), DataType::Boolean), Err("22P02"));
+        assert!(values(Vec::new(), &[DataType::Utf8], "UTC").is_err());
+    }
+}

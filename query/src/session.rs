@@ -1,0 +1,276 @@
+//! One connection: its settings, its statements, and what runs on it.
+//!
+//! What must stay true: nothing that one session sets is seen by another; a statement's time runs from its planning to its last row;
+//! dropping the session ends what runs on it.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use arrow::datatypes::{DataType, Schema, SchemaRef};
+use datafusion::common::ScalarValue;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::sql::parser::Statement as DfStatement;
+use futures::FutureExt;
+
+use crate::answer::{Answer, QueryResult, crashed, text_schema};
+use crate::engine::Shared;
+use crate::errors::QueryError;
+use crate::parameters;
+use crate::pg_catalog::Facts;
+use crate::planning::Begun;
+use crate::prepared::{Action, Inner, Planned, Prepared, Work};
+use crate::principal::{Principal, Way};
+use crate::queries::Ticket;
+use crate::settings::Settings;
+use crate::statement::{self, Command, Reading};
+
+/// What RESET ALL sets: no setting has this name.
+const ALL: &str = "all";
+
+/// A connection to an engine.
+#[derive(Debug)]
+pub struct Session {
+    shared: Arc<Shared>,
+    id: i32,
+    principal: Principal,
+    settings: Mutex<Settings>,
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.shared.queries.cancel_session(self.id);
+    }
+}
+
+impl Session {
+    pub(crate) fn new(shared: Arc<Shared>, id: i32, principal: Principal, settings: Settings) -> Session {
+        Session { shared, id, principal, settings: Mutex::new(settings) }
+    }
+
+    /// Its number: positive, and no other session's of this process. PostgreSQL's clients take it for the process of the server.
+    #[must_use]
+    pub fn id(&self) -> i32 {
+        self.id
+    }
+
+    /// Who asks.
+    #[must_use]
+    pub fn principal(&self) -> &Principal {
+        &self.principal
+    }
+
+    /// Runs one statement without parameters. Dropping the stream ends the query.
+    ///
+    /// # Errors
+    /// See [`QueryError`]; what fails later is in the stream.
+    pub async fn query(&self, sql: &str) -> Result<QueryResult, QueryError> {
+        match statement::read(sql)? {
+            Command::Read(reading) => {
+                let settings = self.settings().clone();
+                let plan = async {
+                    let plan = self.shared.logical(&settings.planning(), self.rewritten(reading.statement)).await?;
+                    // Without values: an error that says so, where there are parameters.
+                    let types = if reading.parameters == 0 { Vec::new() } else { parameters::types(&plan, &[], reading.parameters)? };
+                    with_values(plan, Vec::new(), &types, settings.zone())
+                };
+                self.run(sql, &settings, plan).await
+            }
+            command => {
+                let prepared = self.command(sql, command)?;
+                self.execute(&prepared, Vec::new()).await
+            }
+        }
+    }
+
+    /// Reads and plans one statement. `types` are those of `$1`, `$2`, … as far as the client names them; the others are inferred.
+    ///
+    /// # Errors
+    /// See [`QueryError`].
+    pub async fn prepare(&self, sql: &str, types: &[Option<DataType>]) -> Result<Prepared, QueryError> {
+        match statement::read(sql)? {
+            Command::Read(reading) => {
+                let timeout = self.settings().timeout();
+                let planned = AssertUnwindSafe(self.planned(sql, reading, types)).catch_unwind();
+                match within(timeout, planned).await? {
+                    Ok(prepared) => prepared,
+                    Err(_) => Err(crashed()),
+                }
+            }
+            command => self.command(sql, command),
+        }
+    }
+
+    async fn planned(&self, sql: &str, reading: Reading, types: &[Option<DataType>]) -> Result<Prepared, QueryError> {
+        let under = self.settings().planning();
+        let statement = self.rewritten(reading.statement);
+        let plan = self.shared.logical(&under, statement.clone()).await?;
+        let parameters = parameters::types(&plan, types, reading.parameters)?;
+        let schema = self.shared.described(&under, &plan, &parameters)?;
+        let work = Work::Plan(Box::new(Planned { statement, plan, under }));
+        Ok(Prepared(Arc::new(Inner { sql: sql.to_owned(), action: reading.action, schema, parameters, work })))
+    }
+
+    /// A statement of PostgreSQL's clients about the server, in words that the planner knows.
+    fn rewritten(&self, statement: DfStatement) -> DfStatement {
+        let settings = self.settings().clone();
+        let setting = |name: &str| settings.show(name).ok().map(|(_, value)| value);
+        self.shared.pg_catalog.rewrite(statement, &Facts { user: &self.principal.name, id: self.id, setting: &setting })
+    }
+
+    /// What needs no plan.
+    fn command(&self, sql: &str, command: Command) -> Result<Prepared, QueryError> {
+        let none = || -> SchemaRef { Arc::new(Schema::empty()) };
+        let (action, schema, work) = match command {
+            Command::Set { name, value } => (Action::Set { name, value }, none(), Work::Action),
+            Command::Reset(Some(name)) => {
+                let (name, value) = self.settings().default_of(&name)?;
+                (Action::Set { name: name.to_owned(), value }, none(), Work::Action)
+            }
+            Command::Reset(None) => (Action::Set { name: ALL.to_owned(), value: "default".to_owned() }, none(), Work::Action),
+            Command::Show(Some(name)) => {
+                let (name, _) = self.settings().show(&name)?;
+                (Action::Show, text_schema(&[name]), Work::Show(Some(name.to_owned())))
+            }
+            Command::Show(None) => (Action::Show, text_schema(&["name", "setting", "description"]), Work::Show(None)),
+            Command::Session(action) => (action, none(), Work::Action),
+            Command::Read(_) => return Err(QueryError::internal("a statement that reads was taken for one that does not")),
+        };
+        Ok(Prepared(Arc::new(Inner { sql: sql.to_owned(), action, schema, parameters: Vec::new(), work })))
+    }
+
+    /// Executes a prepared statement with the values of its parameters. Dropping the stream ends the query.
+    ///
+    /// # Errors
+    /// See [`QueryError`]; what fails later is in the stream.
+    pub async fn execute(&self, prepared: &Prepared, parameters: Vec<ScalarValue>) -> Result<QueryResult, QueryError> {
+        let inner = &prepared.0;
+        match &inner.work {
+            Work::Plan(planned) => {
+                let settings = self.settings().clone();
+                let plan = async {
+                    let under = settings.planning();
+                    let plan = if under == planned.under { planned.plan.clone() } else { self.shared.logical(&under, planned.statement.clone()).await? };
+                    with_values(plan, parameters, &inner.parameters, &under.zone)
+                };
+                self.run(&inner.sql, &settings, plan).await
+            }
+            Work::Show(name) => self.shown(name.as_deref()),
+            Work::Action => self.act(&inner.action),
+        }
+    }
+
+    /// Plans, and begins to hand over rows.
+    async fn run(&self, sql: &str, settings: &Settings, plan: impl Future<Output = Result<LogicalPlan, QueryError>>) -> Result<QueryResult, QueryError> {
+        let timeout = settings.timeout();
+        let mut ticket = self.shared.queries.begin(self.id, &self.principal, sql, timeout)?;
+        match self.begun(&ticket, settings, plan).await {
+            Ok(Begun { stream, notices, late }) => {
+                let limits = &self.principal.limits;
+                let limit = limits.rows.map(|rows| (rows, QueryError::Limit { role: self.principal.role.clone(), rows }));
+                let id = ticket.id();
+                let stream = Answer::begin(ticket, stream, settings.zone(), limit);
+                Ok(QueryResult { schema: stream.schema(), stream, notices, id, late })
+            }
+            Err(error) => {
+                ticket.failed(&error);
+                Err(error)
+            }
+        }
+    }
+
+    async fn begun(&self, ticket: &Ticket, settings: &Settings, plan: impl Future<Output = Result<LogicalPlan, QueryError>>) -> Result<Begun, QueryError> {
+        let query = &ticket.query;
+        let begun = async { self.shared.begin(query, plan.await?, settings, &self.principal.limits).await };
+        let caught = AssertUnwindSafe(begun).catch_unwind();
+        let left = query.deadline.map(|deadline| deadline.saturating_duration_since(std::time::Instant::now()));
+        tokio::select! {
+            biased;
+            () = query.stop.cancelled() => Err(query.why()),
+            begun = within(left, caught) => match begun? {
+                Ok(begun) => begun,
+                Err(_) => Err(crashed()),
+            },
+        }
+    }
+
+    /// One setting, or all of them.
+    fn shown(&self, name: Option<&str>) -> Result<QueryResult, QueryError> {
+        let settings = self.settings().clone();
+        match name {
+            Some(name) => {
+                let (name, value) = settings.show(name)?;
+                QueryResult::texts(text_schema(&[name]), vec![vec![value]])
+            }
+            None => {
+                let all = settings.all();
+                let names = all.iter().map(|(name, _, _)| (*name).to_owned()).collect();
+                let descriptions = all.iter().map(|(_, _, description)| (*description).to_owned()).collect();
+                let values = all.into_iter().map(|(_, value, _)| value).collect();
+                QueryResult::texts(text_schema(&["name", "setting", "description"]), vec![names, values, descriptions])
+            }
+        }
+    }
+
+    fn act(&self, action: &Action) -> Result<QueryResult, QueryError> {
+        match action {
+            Action::Set { name, .. } if name == ALL => self.reset(),
+            Action::Set { name, value } => self.set(name, value)?,
+            Action::Discard => self.reset(),
+            // Whoever speaks PostgreSQL's protocol holds the cursors; elsewhere there are none.
+            Action::Declare { .. } if self.principal.way != Way::Postgres => {
+                return Err(QueryError::Refused {
+                    message: "cursors are for PostgreSQL's protocol".to_owned(),
+                    hint: Some("the rows of a query come as a stream here".to_owned()),
+                });
+            }
+            Action::Fetch { cursor, .. } => return Err(QueryError::Refused { message: format!("there is no cursor {cursor}"), hint: Some("DECLARE it first".to_owned()) }),
+            _ => {}
+        }
+        Ok(QueryResult::empty())
+    }
+
+    /// Sets a setting, as SET does.
+    ///
+    /// # Errors
+    /// [`QueryError::Setting`] for a name that there is not, and for a value that it cannot have.
+    pub fn set(&self, name: &str, value: &str) -> Result<(), QueryError> {
+        self.settings().set(name, value)
+    }
+
+    /// The value of a setting, as SHOW gives it.
+    ///
+    /// # Errors
+    /// [`QueryError::Setting`] for a name that there is not.
+    pub fn show(&self, name: &str) -> Result<String, QueryError> {
+        self.settings().show(name).map(|(_, value)| value)
+    }
+
+    /// Takes back whatever was set, as DISCARD ALL does.
+    pub fn reset(&self) {
+        self.settings().reset_all();
+    }
+
+    /// Ends every query that runs on this session. Returns whether there was one.
+    pub fn cancel(&self) -> bool {
+        self.shared.queries.cancel_session(self.id)
+    }
+
+    fn settings(&self) -> MutexGuard<'_, Settings> {
+        self.settings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A plan with the values of its parameters in it.
+fn with_values(plan: LogicalPlan, given: Vec<ScalarValue>, types: &[DataType], zone: &str) -> Result<LogicalPlan, QueryError> {
+    let values = parameters::values(given, types, zone)?;
+    if values.is_empty() { Ok(plan) } else { Ok(plan.with_param_values(values)?) }
+}
+
+/// What a future gives, unless it takes longer.
+async fn within<T>(timeout: Option<Duration>, future: impl Future<Output = T>) -> Result<T, QueryError> {
+    match timeout {
+        Some(timeout) => tokio::time::timeout(timeout, future).await.map_err(|_| QueryError::Timeout),
+        None => Ok(future.await),
+    }
+}
