@@ -48,7 +48,7 @@ struct TimeBuckets;
 impl TableFunctionImpl for TimeBuckets {
     fn call_with_args(&self, args: TableFunctionArgs<'_, '_>) -> Result<Arc<dyn TableProvider>> {
         let [Expr::Literal(stride, _), Expr::Literal(from, _), Expr::Literal(to, _)] = args.exprs() else {
-            return plan_err!("time_buckets() takes three constants: how long a bucket is, where the first one begins, and where they end");
+            return plan_err!("time_buckets() takes three constants: how long a bucket is, the timestamp at which the first one begins, and that at which they end");
         };
         let zone = args.session().config().options().execution.time_zone.clone().unwrap_or_else(|| "UTC".to_owned());
         let buckets = buckets(strided(stride)?, at(from, &zone)?, at(to, &zone)?, Tz::from_str(&zone)?)?;

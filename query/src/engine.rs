@@ -34,6 +34,7 @@ use crate::session::Session;
 use crate::snippet;
 use crate::settings::{self, Defaults, Planning, Settings};
 use crate::table::Relation;
+use crate::yielding;
 
 /// Rows of one batch.
 const BATCH_ROWS: usize = 8_192;
@@ -207,6 +208,7 @@ pub(crate) fn builder(settings: &EngineSettings, zone: &str) -> Result<SessionSt
         .with_runtime_env(runtime)
         .with_expr_planners(planners)
         .with_scalar_functions(functions)
+        .with_physical_optimizer_rules(yielding::rules())
         .with_higher_order_functions(SessionStateDefaults::default_higher_order_functions())
         .with_aggregate_functions(SessionStateDefaults::default_aggregate_functions())
         .with_window_functions(SessionStateDefaults::default_window_functions())

@@ -168,7 +168,16 @@ impl QueryError {
         let (line, column) = span.map_or((None, None), |span| (Some(span.start.line), Some(span.start.column)));
         let first = error.iter().next().unwrap_or(error);
         match first.find_root() {
-            DataFusionError::External(inner) => inner.downcast_ref::<QueryError>().cloned().unwrap_or_else(|| QueryError::internal(inner)),
+            DataFusionError::External(inner) => match inner.downcast_ref::<QueryError>() {
+                Some(told) => told.clone(),
+                // Several lines that draw where the fault is, the last of which says what it is.
+                None if inner.to_string().starts_with("regex parse error") => {
+                    let text = inner.to_string();
+                    let fault = text.lines().last().unwrap_or_default().trim_start_matches("error: ");
+                    QueryError::Invalid { message: format!("invalid regular expression: {fault}"), line, column, hint: None }
+                }
+                None => QueryError::internal(inner),
+            },
             DataFusionError::SQL(parser, note) => syntax(&parser.to_string(), note.as_deref().unwrap_or_default()),
             DataFusionError::SchemaError(schema, _) => in_schema(schema, line, column),
             DataFusionError::Plan(message) => planning(message, tables, line, column, diagnostic),

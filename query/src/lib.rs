@@ -80,6 +80,7 @@ mod tantivy;
 mod unavailable;
 mod unpushed;
 mod work;
+mod yielding;
 mod zone;
 
 pub use answer::QueryResult;

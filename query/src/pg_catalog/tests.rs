@@ -150,7 +150,8 @@ async fn names_and_numbers_stand_for_each_other() {
     assert_eq!(client.rows("SELECT relname FROM pg_class WHERE oid = '\"search\".alerts'::regclass").await, [["alerts"]]);
     assert_eq!(client.rows("SELECT 'pg_class'::regclass, 'int4'::regtype, 'pg_catalog'::regnamespace").await, [["1259", "23", "11"]]);
     let described = client
-        .rows("SELECT d.description FROM pg_class c JOIN pg_description d ON (c.oid = d.objoid AND d.objsubid = 0 AND d.classoid = 'pg_class'::regclass) WHERE c.relname = 'risk_alerts'")
+        .rows("SELECT d.description FROM pg_class c JOIN pg_description d ON (c.oid = d.objoid AND d.objsubid = 0 AND d.classoid = 'pg_class'::regclass) \
+             WHERE c.oid = 'ledger.risk_alerts'::regclass")
         .await;
     assert!(described[0][0].contains("one row an alert"), "{described:?}");
     assert_eq!(client.rows("SELECT obj_description('ledger.risk_alerts'::regclass, 'pg_class')").await, described);
