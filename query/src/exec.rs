@@ -212,6 +212,26 @@ impl ScanExec {
         Precision::Inexact(self.request.limit.map_or(kept, |limit| kept.min(limit)))
     }
 
+    /// The order that is asked for, in the relation's columns. `None` where a key is none of them, or rows are not sorted here: those that were
+    /// limited before they were sorted are other rows, and groups are sorted above.
+    fn wanted(&self, order: &[PhysicalSortExpr]) -> Option<Vec<Order>> {
+        if self.aggregation.is_some() || self.request.limit.is_some() || !self.request.order.is_empty() {
+            return None;
+        }
+        let by = |sort: &PhysicalSortExpr| {
+            let column = self.request.projection.get(sort.expr.downcast_ref::<Column>()?.index())?;
+            Some(Order { column: *column, descending: sort.options.descending, nulls_first: sort.options.nulls_first })
+        };
+        order.iter().map(by).collect()
+    }
+
+    /// The scan of the first rows in an order; `None` where the store is not asked for them. Below a limit no row may go missing.
+    pub(crate) fn first(&self, order: &[PhysicalSortExpr], rows: usize) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+        let is_exact = self.rechecked.is_empty() && self.late.is_empty();
+        let Some(wanted) = self.wanted(order).filter(|wanted| is_exact && self.scan.ranks(wanted)) else { return Ok(None) };
+        Ok(Some(self.again(Request { order: wanted, limit: Some(rows), parts: 1, ..self.request.clone() }, Vec::new())?))
+    }
+
     fn describe(&self) -> Vec<(&'static str, String)> {
         let schema = self.scan.schema();
         let pushed: Vec<String> = self.request.predicates.iter().map(|p| p.display(&schema).to_string()).collect();
@@ -369,16 +389,7 @@ impl ExecutionPlan for ScanExec {
     }
 
     fn try_pushdown_sort(&self, order: &[PhysicalSortExpr]) -> Result<SortOrderPushdownResult<Arc<dyn ExecutionPlan>>> {
-        let mut wanted = Vec::with_capacity(order.len());
-        for sort in order {
-            let place = sort.expr.downcast_ref::<Column>().and_then(|column| self.request.projection.get(column.index()));
-            let Some(column) = place else { return Ok(SortOrderPushdownResult::Unsupported) };
-            wanted.push(Order { column: *column, descending: sort.options.descending, nulls_first: sort.options.nulls_first });
-        }
-        // Rows that were limited before they were sorted are other rows, and groups are sorted above.
-        if self.aggregation.is_some() || self.request.limit.is_some() || !self.request.order.is_empty() || !self.scan.sorts(&wanted) {
-            return Ok(SortOrderPushdownResult::Unsupported);
-        }
+        let Some(wanted) = self.wanted(order).filter(|wanted| self.scan.sorts(wanted)) else { return Ok(SortOrderPushdownResult::Unsupported) };
         let inner = self.again(Request { order: wanted, ..self.request.clone() }, self.late.clone())?;
         Ok(SortOrderPushdownResult::Exact { inner })
     }

@@ -4,7 +4,8 @@
 //! session (one connection: settings, prepared statements, limits)
 //!   → statement (what is allowed) → fulltext (score()) → planning (DataFusion's planner, parameters, time zone)
 //!   → aggregates, joins (what a store computes itself) → table (one TableProvider) → pushdown (Expr → Predicate, pure)
-//!   → one folder a store: dialect (pure), scan (I/O) → exec (the scan in the plan, its batches' way from a blocking thread)
+//!   → one folder a store: dialect (pure), scan (I/O) → exec (the scan in the plan, its batches' way from a blocking thread), top (ORDER BY
+//!   with LIMIT as a scan of so many rows), parts and surveys (who reads what of a divided scan)
 //!   → answer (what may end a query early) → whoever asked; queries (who asked what)
 //! ```
 //!
@@ -53,6 +54,7 @@ mod mongodb;
 mod oracle;
 mod parameters;
 mod partial;
+mod parts;
 mod pg_catalog;
 mod places;
 mod planning;
@@ -76,8 +78,10 @@ mod sqlstate;
 mod statement;
 mod store;
 mod system;
+mod surveys;
 mod table;
 mod tantivy;
+mod top;
 mod unavailable;
 mod unpushed;
 mod work;

@@ -221,7 +221,7 @@ async fn aggregates_in_influxdb_are_those_of_datafusion() {
         "SELECT date_bin(INTERVAL '90 minutes', \"time\", TIMESTAMP '2026-01-01T00:10:00Z') AS t, sum(alerts) FROM metrics.throughput GROUP BY t",
         "SELECT date_trunc('day', \"time\") AS t, count(DISTINCT department) FROM metrics.throughput GROUP BY t",
     ];
-    same(&engine, "count(\"transactions\") AS \"n\"", &pushed, &others).await;
+    same(&engine, "\") AS \"m0\"", &pushed, &others).await;
     servers::influxdb::drop_bucket(&settings, &settings.bucket).await;
 }
 
