@@ -31,6 +31,7 @@ use tokio_util::sync::CancellationToken;
 use crate::aggregate::Aggregation;
 use crate::errors::QueryError;
 use crate::late;
+use crate::principal::Principal;
 use crate::store;
 use crate::table::{Order, Prepared, Request, Scan, Survey};
 use crate::unavailable;
@@ -65,6 +66,7 @@ pub(crate) struct Sink {
     stop: Arc<Stop>,
     left: usize,
     batch_rows: usize,
+    asker: Option<Arc<Principal>>,
     meter: Meter,
 }
 
@@ -77,6 +79,11 @@ impl Sink {
     /// Rows of one batch.
     pub(crate) fn batch_rows(&self) -> usize {
         self.batch_rows
+    }
+
+    /// Who asks, where a session does.
+    pub(crate) fn asker(&self) -> Option<&Principal> {
+        self.asker.as_deref()
     }
 
     /// Calls `interrupt` when nobody wants rows any more. Returns `false` when that is so already.
@@ -329,13 +336,14 @@ impl ExecutionPlan for ScanExec {
         let (scan, columns, late) = (Arc::clone(&self.scan), self.columns(), self.late.clone());
         let left = self.request.limit.unwrap_or(usize::MAX);
         let batch_rows = context.session_config().batch_size();
+        let asker = context.session_config().get_extension::<Principal>();
         let begun = async move {
             // A join asks for its probe side's first batch only after it has read its build side: its conditions are known now.
             let late = late::known(&late, &columns, scan.as_ref())?;
             let stop = Arc::new(Stop::default());
             let held = StopOnDrop(Arc::clone(&stop));
             let mut builder = RecordBatchReceiverStreamBuilder::new(Arc::clone(&schema), WAITING);
-            let mut sink = Sink { schema: Arc::clone(&schema), sender: builder.tx(), stop, left, batch_rows, meter };
+            let mut sink = Sink { schema: Arc::clone(&schema), sender: builder.tx(), stop, left, batch_rows, asker, meter };
             builder.spawn_blocking(move || {
                 if sink.left == 0 {
                     return Ok(());

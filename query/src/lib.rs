@@ -6,6 +6,7 @@
 //!   → aggregates, joins (what a store computes itself) → table (one TableProvider) → pushdown (Expr → Predicate, pure)
 //!   → one folder a store: dialect (pure), scan (I/O) → exec (the scan in the plan, its batches' way from a blocking thread), top (ORDER BY
 //!   with LIMIT as a scan of so many rows), parts and surveys (who reads what of a divided scan)
+//!   → compute (threads of their own), watch (joins that look at the time), bounded (functions that enlarge)
 //!   → answer (what may end a query early) → whoever asked; queries (who asked what)
 //! ```
 //!
@@ -30,9 +31,11 @@ mod aggregate;
 mod aggregates;
 mod answer;
 mod batch;
+mod bounded;
 mod buckets;
 mod cache;
 mod catalog;
+mod compute;
 mod conjunction;
 mod cut;
 mod elasticsearch;
@@ -42,7 +45,9 @@ mod excerpt;
 mod exec;
 mod floats;
 mod fulltext;
+mod headings;
 mod influxdb;
+mod instants;
 mod joins;
 mod json;
 mod kafka;
@@ -84,6 +89,7 @@ mod tantivy;
 mod top;
 mod unavailable;
 mod unpushed;
+mod watch;
 mod work;
 mod yielding;
 mod zone;
