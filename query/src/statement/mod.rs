@@ -65,6 +65,11 @@ pub(crate) fn read(sql: &str) -> Result<Command, QueryError> {
     }
 }
 
+/// A query as it is read, for whoever has rows of its own to ask.
+pub(crate) fn plain(sql: &str) -> Result<DfStatement, QueryError> {
+    reading::plain(&tokens::read(sql)?)
+}
+
 fn one(sql: &str, statement: &[TokenWithSpan]) -> Result<Command, QueryError> {
     let mut cursor = Cursor::of(statement);
     let word = cursor.peek_word().unwrap_or_default();

@@ -37,6 +37,19 @@ pub(super) fn read(tokens: &[TokenWithSpan], action: Action) -> Result<Reading, 
     Ok(Reading { statement, action, parameters })
 }
 
+/// A query in the words of the engine, without what only its own tables know: `match()`, `score()`, `snippet()`.
+pub(super) fn plain(tokens: &[TokenWithSpan]) -> Result<DfStatement, QueryError> {
+    let mut parser = DFParserBuilder::new(tokens.to_vec()).with_dialect(&PostgreSqlDialect {}).with_recursion_limit(RECURSION).build()?;
+    match parser.parse_statement()? {
+        DfStatement::Statement(mut sql) => {
+            json::rewrite(&mut *sql);
+            forms::rewrite(&mut *sql);
+            Ok(DfStatement::Statement(sql))
+        }
+        _ => Err(refused("only what reads has rows to compare")),
+    }
+}
+
 /// The words with which statements begin.
 const BEGINNINGS: &str = "SELECT WITH VALUES EXPLAIN DESCRIBE SHOW SET RESET COPY BEGIN START COMMIT \
                           END ROLLBACK ABORT SAVEPOINT RELEASE DISCARD DEALLOCATE DECLARE FETCH CLOSE UNLISTEN DESC";
