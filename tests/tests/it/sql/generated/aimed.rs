@@ -87,6 +87,8 @@ impl<'t> Maker<'t> {
         let (table, column) = match kind {
             "sum" => self.column_of(role, adds),
             "by date_bin" | "by date_trunc" => self.column_of(role, |column| column.kind == Type::Time),
+            // Of a column without NULL the planner makes `count(*)`.
+            "count" if role == "ledger" => self.column_of(role, |column| column.is_nullable && column.is_plain() && !column.is_json && column.kind != Type::Flag),
             _ => self.column_of(role, |column| column.is_plain() && !column.is_json && column.kind != Type::Flag),
         };
         let scope = Scope { alias: "a", table };
