@@ -33,8 +33,8 @@ use crate::places::{Places, Stores};
 use crate::principal::Principal;
 use crate::queries::Queries;
 use crate::session::Session;
-use crate::snippet;
 use crate::settings::{self, Defaults, Planning, Settings};
+use crate::snippet;
 use crate::table::Relation;
 use crate::yielding;
 

@@ -145,7 +145,8 @@ impl Answer {
             });
         }
         // As nullable as it was, so that nothing above sees another schema.
-        let is_nullable = |index: usize| columns.iter().zip(aggregate.schema.fields()).any(|(output, field)| matches!(output, Output::Same(at) if *at == index) && field.is_nullable());
+        let is_nullable =
+            |index: usize| columns.iter().zip(aggregate.schema.fields()).any(|(output, field)| matches!(output, Output::Same(at) if *at == index) && field.is_nullable());
         let group_fields = groups.iter().enumerate().map(|(index, group)| {
             let (Group::Column(column) | Group::Time { column, .. }) = group;
             Some(Field::new(group.display(rows), rows.field(*column).data_type().clone(), is_nullable(index)))

@@ -98,9 +98,10 @@ fn pushed(join: &Join) -> Result<Option<LogicalPlan>> {
     let name = told_apart("join", &left.scan.table_name, &(&right.scan.table_name, &on));
     let mut filters = left.filters(&name, LEFT)?;
     filters.extend(right.filters(&name, RIGHT)?);
-    let named = columns.iter().zip(join.schema.iter()).map(|(column, (qualifier, field))| {
-        Expr::Column(Column::new(Some(name.clone()), schema.field(*column).name())).alias_qualified(qualifier.cloned(), field.name())
-    });
+    let named = columns
+        .iter()
+        .zip(join.schema.iter())
+        .map(|(column, (qualifier, field))| Expr::Column(Column::new(Some(name.clone()), schema.field(*column).name())).alias_qualified(qualifier.cloned(), field.name()));
     let projected = named.collect();
     let scan = TableScanBuilder::new(name, provider_as_source(Arc::new(table))).with_filters(filters).build()?;
     let plan = LogicalPlan::Projection(Projection::try_new_with_schema(projected, Arc::new(LogicalPlan::TableScan(scan)), Arc::clone(&join.schema))?);

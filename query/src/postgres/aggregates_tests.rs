@@ -76,7 +76,8 @@ fn bins_are_those_of_the_calendar_or_integers() {
     let (quarter, form) = bin(Bin::Every { micros: 900_000_000, origin: -60_000_000 });
     let seconds = "extract(epoch FROM date_trunc('second', \"timestamp\" AT TIME ZONE 'UTC'))::bigint";
     assert_eq!((quarter, form), (format!("({seconds} - (({seconds} - $2) % $1 + $1) % $1) * 1000000 [$1=900, $2=840]"), Form::Of(Kind::Int)));
-    let whole = "(extract(epoch FROM date_trunc('minute', \"timestamp\" AT TIME ZONE 'UTC'))::bigint * 1000000 + extract(microseconds FROM \"timestamp\" AT TIME ZONE 'UTC')::bigint)";
+    let whole =
+        "(extract(epoch FROM date_trunc('minute', \"timestamp\" AT TIME ZONE 'UTC'))::bigint * 1000000 + extract(microseconds FROM \"timestamp\" AT TIME ZONE 'UTC')::bigint)";
     assert_eq!(bin(Bin::Every { micros: 1_500, origin: 0 }).0, format!("{whole} - (({whole} - $2) % $1 + $1) % $1 [$1=1500, $2=0]"));
 }
 
@@ -102,7 +103,8 @@ fn two_tables_are_one_statement() {
     let joined = transactions.joined(&alerts, &[(column(&transactions, "transaction_id"), column(&alerts, "transaction_id"))]).unwrap();
     let behind = transactions.shape.schema.fields().len();
     let open = Predicate::Compare { column: behind + column(&alerts, "status"), op: Op::Eq, value: Value::Text("open".into()) };
-    let request = Request { projection: vec![column(&transactions, "metadata"), behind + column(&alerts, "metadata")], predicates: vec![open], order: Vec::new(), limit: Some(3), parts: 1 };
+    let request =
+        Request { projection: vec![column(&transactions, "metadata"), behind + column(&alerts, "metadata")], predicates: vec![open], order: Vec::new(), limit: Some(3), parts: 1 };
     let from = "FROM transactions AS l JOIN risk_alerts AS r ON l.\"transaction_id\" = r.\"transaction_id\" WHERE r.\"status\" = $1";
     assert_eq!(
         super::super::dialect::select(&joined, &request, &[], None).unwrap().shown(),

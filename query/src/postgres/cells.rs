@@ -24,9 +24,7 @@ pub(super) enum Form {
     /// As a column of the layout.
     Of(Kind),
     /// As a `numeric`: a sum, of cents where it has two places.
-    Sum {
-        places: u32,
-    },
+    Sum { places: u32 },
 }
 
 /// How the columns of a statement's answer make those of a batch.

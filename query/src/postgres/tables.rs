@@ -72,18 +72,7 @@ pub(crate) struct Table {
 
 impl Table {
     fn new(shape: Shape) -> Table {
-        Table {
-            from: Cow::Borrowed(shape.name),
-            under: shape.name,
-            shape,
-            json: &[],
-            metadata: None,
-            keyed: false,
-            sorted: &[],
-            size: Size::Estimated,
-            alias: None,
-            sides: None,
-        }
+        Table { from: Cow::Borrowed(shape.name), under: shape.name, shape, json: &[], metadata: None, keyed: false, sorted: &[], size: Size::Estimated, alias: None, sides: None }
     }
 
     /// The table that has the column at `index`, and its place there.

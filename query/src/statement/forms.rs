@@ -5,7 +5,9 @@
 
 use std::ops::ControlFlow;
 
-use datafusion::sql::sqlparser::ast::{ArrayElemTypeDef, BinaryOperator, CastKind, DataType as SqlType, Expr as SqlExpr, UnaryOperator, Value, ValueWithSpan, VisitMut, VisitorMut};
+use datafusion::sql::sqlparser::ast::{
+    ArrayElemTypeDef, BinaryOperator, CastKind, DataType as SqlType, Expr as SqlExpr, UnaryOperator, Value, ValueWithSpan, VisitMut, VisitorMut,
+};
 
 use crate::json::array_texts;
 
@@ -67,9 +69,7 @@ fn literal(value: Value) -> SqlExpr {
 fn bound_tighter(expr: SqlExpr) -> SqlExpr {
     fn into_first(right: SqlExpr, make: &mut dyn FnMut(SqlExpr) -> SqlExpr) -> SqlExpr {
         match right {
-            SqlExpr::BinaryOp { left, op: op @ (BinaryOperator::And | BinaryOperator::Or), right } => {
-                SqlExpr::BinaryOp { left: Box::new(into_first(*left, make)), op, right }
-            }
+            SqlExpr::BinaryOp { left, op: op @ (BinaryOperator::And | BinaryOperator::Or), right } => SqlExpr::BinaryOp { left: Box::new(into_first(*left, make)), op, right },
             first => make(first),
         }
     }

@@ -116,7 +116,9 @@ impl Stand {
         {
             differences.push(format!("names {:?} instead of {:?}", on.names, off.names));
         }
-        if let (true, Err(error)) = (number_debug(), &on) { println!("FAILS {error} :: {sql}"); }
+        if let (true, Err(error)) = (number_debug(), &on) {
+            println!("FAILS {error} :: {sql}");
+        }
         let what = (!differences.is_empty()).then(|| differences.join("\n"));
         (pushed, on.is_err() && off.is_err() && memory.is_err(), what)
     }
@@ -141,4 +143,6 @@ fn texts(batch: &RecordBatch) -> Vec<[String; 3]> {
     (0..batch.num_rows()).map(|row| columns.map(|column| column.value(row).to_owned())).collect()
 }
 
-fn number_debug() -> bool { true }
+fn number_debug() -> bool {
+    true
+}
