@@ -36,7 +36,7 @@ fn below(expr: &Expr, schema: &Schema, depth: usize) -> Option<Predicate> {
         Expr::Not(negated) => inner(negated).map(Predicate::negated),
         Expr::IsNull(operand) => is_null(operand, schema).or_else(|| inner(operand).map(|p| p.is(Truth::Unknown))),
         Expr::IsNotNull(operand) => match Member::of(operand, schema) {
-            Some(member) => Some(member.is_present()),
+            Some(member) => Some(member.present()),
             None => is_null(operand, schema).or_else(|| inner(operand).map(|p| p.is(Truth::Unknown))).map(Predicate::negated),
         },
         Expr::IsTrue(operand) => inner(operand).map(|p| p.is(Truth::True)),
@@ -137,7 +137,7 @@ fn comparison(left: &Expr, op: Operator, right: &Expr, schema: &Schema) -> Optio
     match (op, left, right) {
         (Op::Eq, json, Expr::Literal(literal, _)) | (Op::Eq, Expr::Literal(literal, _), json) => {
             let text = text_of(literal)?;
-            Some(Member::of(json, schema)?.is_one_of(vec![text.to_owned()]))
+            Some(Member::of(json, schema)?.one_of(vec![text.to_owned()]))
         }
         _ => None,
     }
@@ -169,7 +169,7 @@ fn in_list(list: &InList, schema: &Schema) -> Option<Predicate> {
     if let Some(member) = Member::of(&list.expr, schema) {
         let texts: Option<Vec<String>> = literals.map(|literal| literal.and_then(text_of).map(str::to_owned)).collect();
         let texts = texts.filter(|texts| !list.negated && !texts.is_empty() && texts.len() <= MAX_LIST)?;
-        return Some(member.is_one_of(texts));
+        return Some(member.one_of(texts));
     }
     let column = operand(&list.expr, schema)?;
     let within = one_of(column, literals, schema)?;

@@ -61,9 +61,7 @@ impl QueryError {
     pub fn headline(&self) -> String {
         match self {
             QueryError::Syntax { message, .. } | QueryError::Invalid { message, .. } | QueryError::Refused { message, .. } | QueryError::Setting { message, .. } => message.clone(),
-            QueryError::Unknown { what, name, nearest, .. } => {
-                QueryError::Unknown { what: *what, name: name.clone(), nearest: nearest.clone(), line: None, column: None }.to_string()
-            }
+            QueryError::Unknown { what, name, nearest, .. } => QueryError::Unknown { what, name: name.clone(), nearest: nearest.clone(), line: None, column: None }.to_string(),
             QueryError::Store { role, message, .. } => format!("{role}: {message}"),
             QueryError::Memory { message } => format!("the query needs more memory than it may have ({message})"),
             QueryError::Limit { role, rows } => format!("the role {role} may read {rows} rows"),

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
+use base64::prelude::BASE64_STANDARD_NO_PAD;
 use wh_query::{Principal, Way};
 
 use crate::access::Access;
@@ -33,7 +33,8 @@ pub(crate) fn claim(header: Option<&[u8]>) -> Claim {
     if !scheme.eq_ignore_ascii_case("basic") {
         return Claim::None;
     }
-    let decoded = BASE64_STANDARD.decode(rest.trim()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    // Arrow's Go client, and ADBC's driver with it, leaves out the padding.
+    let decoded = BASE64_STANDARD_NO_PAD.decode(rest.trim().trim_end_matches('=')).ok().and_then(|bytes| String::from_utf8(bytes).ok());
     match decoded.as_deref().and_then(|text| text.split_once(':')) {
         Some((name, password)) => Claim::Basic { name: name.to_owned(), password: password.to_owned() },
         None => Claim::None,

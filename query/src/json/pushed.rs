@@ -38,12 +38,12 @@ impl Member {
     }
 
     /// That its text is one of these.
-    pub(crate) fn is_one_of(self, texts: Vec<String>) -> Predicate {
+    pub(crate) fn one_of(self, texts: Vec<String>) -> Predicate {
         self.asked(MemberTest::TextIn(texts))
     }
 
     /// That it is there, and not null.
-    pub(crate) fn is_present(self) -> Predicate {
+    pub(crate) fn present(self) -> Predicate {
         self.asked(MemberTest::Present)
     }
 
@@ -69,7 +69,7 @@ fn leaves(at: &Member, inner: &Node<'_>, out: &mut Vec<Predicate>) -> Option<()>
     if at.path.len() > MAX_STEPS || out.len() >= MAX_MEMBERS {
         return None;
     }
-    let text = |text: &str| at.clone().is_one_of(vec![text.to_owned()]);
+    let text = |text: &str| at.clone().one_of(vec![text.to_owned()]);
     match inner {
         Node::Object(members) if !members.is_empty() => {
             for (name, value) in members {
@@ -82,7 +82,7 @@ fn leaves(at: &Member, inner: &Node<'_>, out: &mut Vec<Predicate>) -> Option<()>
         Node::Bool(true) => out.push(text("true")),
         Node::Bool(false) => out.push(text("false")),
         // A number that is equal may be written otherwise, and so may what has parts.
-        Node::Number(_) | Node::Array(_) | Node::Object(_) => out.push(at.clone().is_present()),
+        Node::Number(_) | Node::Array(_) | Node::Object(_) => out.push(at.clone().present()),
         Node::Null => {}
     }
     Some(())

@@ -1,4 +1,4 @@
-//! Texts that are made of values: `format` and `json_build_object`.
+//! Texts that are made of values: `format`, `quote_literal` and `json_build_object`.
 //!
 //! What must stay true: `format` follows `text_format` in PostgreSQL's src/backend/utils/adt/varlena.c, without positions and widths; an object has its members
 //! in the order of the arguments, as `json_build_object` has them.
@@ -20,14 +20,20 @@ use super::names;
 enum Kind {
     Format,
     Object,
+    /// A value as it is written in a statement; NULL stays NULL.
+    Literal,
+    /// The same, and NULL is the word.
+    Nullable,
 }
 
 /// The functions.
-pub(super) fn all() -> [ScalarUDF; 3] {
-    [("format", Kind::Format), ("json_build_object", Kind::Object), ("jsonb_build_object", Kind::Object)].map(|(name, kind)| {
-        let signature = Signature::variadic_any(Volatility::Immutable);
-        ScalarUDF::new_from_impl(Formatted { name, kind, signature })
-    })
+pub(super) fn all() -> [ScalarUDF; 5] {
+    [("format", Kind::Format), ("json_build_object", Kind::Object), ("jsonb_build_object", Kind::Object), ("quote_literal", Kind::Literal), ("quote_nullable", Kind::Nullable)].map(
+        |(name, kind)| {
+            let signature = Signature::variadic_any(Volatility::Immutable);
+            ScalarUDF::new_from_impl(Formatted { name, kind, signature })
+        },
+    )
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -65,6 +71,17 @@ impl ScalarUDFImpl for Formatted {
                 }
                 (0..args.number_rows).map(|row| object(&arguments, row).map(Some)).collect::<Result<_>>()?
             }
+            Kind::Literal | Kind::Nullable => {
+                let [value] = arguments.as_slice() else { return plan_err!("{} takes one value", self.name) };
+                let null = (self.kind == Kind::Nullable).then(|| "NULL".to_owned());
+                let written = |row: usize| -> Result<Option<String>> {
+                    if is_null(value, row) {
+                        return Ok(null.clone());
+                    }
+                    Ok(Some(quoted(&array_value_to_string(value, row)?)))
+                };
+                (0..args.number_rows).map(written).collect::<Result<_>>()?
+            }
         };
         Ok(ColumnarValue::Array(Arc::new(texts)))
     }
@@ -72,6 +89,13 @@ impl ScalarUDFImpl for Formatted {
 
 fn is_null(array: &ArrayRef, row: usize) -> bool {
     array.logical_nulls().is_some_and(|nulls| nulls.is_null(row))
+}
+
+/// `quote_literal_internal` in PostgreSQL's src/backend/utils/adt/quote.c.
+fn quoted(text: &str) -> String {
+    let escaped = text.replace('\'', "''").replace('\\', "\\\\");
+    let sign = if text.contains('\\') { "E" } else { "" };
+    format!("{sign}'{escaped}'")
 }
 
 /// `%s`, `%I`, `%L` and `%%`.
@@ -95,7 +119,7 @@ fn format(pattern: &str, values: &[ArrayRef], row: usize) -> Result<String> {
         match (kind, shown) {
             ('s', shown) => text.push_str(&shown.unwrap_or_default()),
             ('I', Some(name)) => text.push_str(&names::quoted(&name)),
-            ('L', Some(value)) => text.push_str(&format!("'{}'", value.replace('\'', "''"))),
+            ('L', Some(value)) => text.push_str(&quoted(&value)),
             ('L', None) => text.push_str("NULL"),
             _ => return plan_err!("null values cannot be formatted as an SQL identifier"),
         }
@@ -145,6 +169,11 @@ mod tests {
     fn a_pattern_is_filled() {
         assert_eq!(format("%I.%I = %L, %s%%", &[text(Some("A")), text(Some("b")), text(Some("it's")), text(None)], 0).unwrap(), "\"A\".b = 'it''s', %");
         assert!(format("%s", &[], 0).is_err() && format("%d", &[text(None)], 0).is_err() && format("%I", &[text(None)], 0).is_err());
+    }
+
+    #[test]
+    fn a_value_is_quoted() {
+        assert_eq!((quoted("it's"), quoted("a\\b")), ("'it''s'".to_owned(), "E'a\\\\b'".to_owned()));
     }
 
     #[test]

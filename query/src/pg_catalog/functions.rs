@@ -93,6 +93,8 @@ pub(super) fn all(oids: &Arc<Oids>) -> Vec<Arc<ScalarUDF>> {
     functions.extend([
         fixed("version", text(concat!("PostgreSQL 16.6 (Wardhouse ", env!("CARGO_PKG_VERSION"), ")"))),
         fixed("current_database", text(CATALOG)),
+        // Where a rule of the library asks for it; what a statement asks is answered before by the session's path.
+        fixed("current_schema", text(DEFAULT_SCHEMA)),
         fixed("pg_get_userbyid", text(OWNER)),
         fixed("pg_client_encoding", text("UTF8")),
         fixed("pg_encoding_to_char", text("UTF8")),

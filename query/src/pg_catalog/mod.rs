@@ -21,6 +21,7 @@ mod names;
 mod oids;
 mod rewrite;
 mod schema;
+mod series;
 mod session;
 mod subqueries;
 mod tableoid;
@@ -96,7 +97,13 @@ impl PgCatalog {
     /// Functions and types for the state of an engine. Functions of ours stand in the place of DataFusion's of the same name, and so does `information_schema`.
     pub(crate) fn install(&self, mut builder: SessionStateBuilder) -> SessionStateBuilder {
         builder.scalar_functions().get_or_insert_default().extend(self.functions.iter().cloned());
-        builder.table_functions().get_or_insert_default().extend(self.table_functions.iter().map(|function| (function.name().to_owned(), Arc::clone(function))));
+        let tables = builder.table_functions().get_or_insert_default();
+        tables.extend(self.table_functions.iter().map(|function| (function.name().to_owned(), Arc::clone(function))));
+        for name in series::NAMES {
+            if let Some(function) = tables.get_mut(name) {
+                *function = series::widened(function);
+            }
+        }
         builder.config().get_or_insert_default().options_mut().catalog.information_schema = false;
         builder.with_type_planner(Arc::new(JsonTypes(Arc::new(PgOidTypePlanner))))
     }

@@ -65,7 +65,7 @@ impl Answers<'_> {
     fn answer(&self, expr: &Expr) -> Option<Expr> {
         match expr {
             Expr::Function(_) | Expr::Identifier(_) => self.asked(&question(expr)?, expr),
-            Expr::Cast { expr: operand, data_type, .. } => self.number(operand, data_type).or_else(|| shown(operand, data_type)),
+            Expr::Cast { expr: operand, data_type, .. } => self.number(operand, data_type).or_else(|| self.looked_up(operand, data_type)).or_else(|| shown(operand, data_type)),
             // Which schemas are looked in, as Grafana asks: by taking the setting apart.
             Expr::InSubquery { expr, subquery, negated } => {
                 let asked = subquery.to_string().to_lowercase();
@@ -115,6 +115,26 @@ impl Answers<'_> {
         }
         .map(number)
     }
+
+    /// The number of what a text names that is known when the query runs: `$1::varchar::regclass`.
+    fn looked_up(&self, operand: &Expr, data_type: &DataType) -> Option<Expr> {
+        let Expr::Cast { expr: inner, data_type: named, .. } = operand else { return None };
+        // What a number is shown as is no name to look for.
+        if !is_text(named) || matches!(**inner, Expr::Cast { .. }) {
+            return None;
+        }
+        match type_name(data_type).as_str() {
+            "regclass" => Some(call(RELATION_NUMBER, vec![operand.clone(), text(self.path.join(","))])),
+            "regnamespace" => Some(call("to_regnamespace", vec![operand.clone()])),
+            "regtype" => Some(call("to_regtype", vec![operand.clone()])),
+            _ => None,
+        }
+    }
+}
+
+/// Whether it is a type of texts.
+fn is_text(data_type: &DataType) -> bool {
+    matches!(type_name(data_type).as_str(), "text" | "varchar" | "character varying" | "name")
 }
 
 /// What a cast to text shows of a number: `atttypid::regtype::text`.
@@ -123,7 +143,7 @@ fn shown(operand: &Expr, data_type: &DataType) -> Option<Expr> {
         // Lists of the arguments of functions, of which there are none to tell of.
         return Some(null());
     }
-    if !matches!(type_name(data_type).as_str(), "text" | "varchar" | "character varying" | "name") {
+    if !is_text(data_type) {
         return None;
     }
     if let Expr::Function(function) = operand {

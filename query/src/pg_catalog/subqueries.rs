@@ -118,7 +118,7 @@ fn single(query: &mut Query) -> bool {
 /// `ARRAY(query)` as an aggregate; `None` where that cannot be.
 fn gathered(query: &Query) -> Option<Expr> {
     let mut query = Box::new(query.clone());
-    let own = Names::of(&*query);
+    let own = Names::of(&query);
     let SetExpr::Select(select) = query.body.as_mut() else { return None };
     if is_grouped(select) || select.distinct.is_some() || query.limit_clause.is_some() || query.fetch.is_some() || select.projection.iter().any(aggregates) {
         return None;

@@ -22,6 +22,10 @@ pub(super) const MAX_BYTES: usize = 1024 * 1024;
 const MAX_DEPTH: usize = 500;
 /// Most tables that a plan may read, each time that it does.
 const MAX_TABLES: u64 = 128;
+/// Most queries in front of one statement by WITH: each is planned again with all that it names.
+const MAX_WITH: usize = 128;
+/// What a step into a document counts for in a chain of operators: each is planned with the whole path before it in its name.
+const STEP: usize = 8;
 /// Most columns of one SELECT, as in PostgreSQL.
 const MAX_COLUMNS: usize = 1_664;
 /// Most parameters, as in PostgreSQL's protocol.
@@ -84,6 +88,7 @@ pub(super) fn depth(tokens: &[TokenWithSpan]) -> Result<(), QueryError> {
             Token::Comma => level.expression_ends(),
             Token::Word(Word { value, quote_style: None, .. }) => word(level, value),
             Token::Word(_) | Token::Number(..) | Token::Period | Token::Placeholder(_) | Token::SemiColon | Token::RParen | Token::RBracket => {}
+            Token::Arrow | Token::LongArrow | Token::HashArrow | Token::HashLongArrow => level.other += STEP,
             sign if quoted(sign).is_some() => {}
             _ => level.other += 1,
         }
@@ -130,6 +135,8 @@ pub(super) struct Width {
     tables: Vec<u64>,
     /// How many tables each WITH reads, what it names counted in.
     with: HashMap<String, u64>,
+    /// How many queries of WITH there are.
+    withs: usize,
     /// The queries of WITH, by where they lie in memory.
     named: HashMap<usize, String>,
     fault: Option<QueryError>,
@@ -164,6 +171,10 @@ impl Visitor for Width {
     type Break = ();
 
     fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
+        self.withs += query.with.iter().map(|with| with.cte_tables.len()).sum::<usize>();
+        if self.withs > MAX_WITH {
+            return self.stop(too_complex(format!("WITH stands before at most {MAX_WITH} queries of a statement")));
+        }
         for table in query.with.iter().flat_map(|with| &with.cte_tables) {
             let alias = &table.alias.name;
             let name = if alias.quote_style.is_none() { alias.value.to_ascii_lowercase() } else { alias.value.clone() };
@@ -247,6 +258,7 @@ mod tests {
         assert!(deep(&format!("SELECT 1{}", " UNION SELECT 1".repeat(600))));
         assert!(deep(&format!("SELECT {}1{} + 1", "(1 + ".repeat(300), " + 1)".repeat(300))));
         assert!(deep(&format!("SELECT * FROM t WHERE a = 1{}", " OR a = 1".repeat(600))));
+        assert!(deep(&format!("SELECT a{}", " -> 'a'".repeat(70))) && !deep(&format!("SELECT a{}", " -> 'a'".repeat(50))));
         assert!(!deep(&format!("SELECT * FROM t WHERE a = 1{}", " OR a = 1 AND b = 2".repeat(400))));
         assert!(!deep(&format!("SELECT * FROM t WHERE a IN (1{})", ", 2".repeat(20_000))));
         assert!(!deep(&format!("VALUES (1 + 1, -1){}", ", (1 + 1, -1)".repeat(5_000))));

@@ -3,6 +3,9 @@
 //! What must stay true: pure, and made before planning; a statement means what PostgreSQL says that it means; a form that none of these rules
 //! knows is left as it is.
 
+mod instants;
+mod patterns;
+
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
@@ -29,7 +32,8 @@ impl VisitorMut for Rewriter {
     // What is inside has been rewritten.
     fn post_visit_expr(&mut self, expr: &mut SqlExpr) -> ControlFlow<Self::Break> {
         match expr {
-            SqlExpr::Like { pattern, escape_char, .. } | SqlExpr::ILike { pattern, escape_char, .. } => with_backslashes(pattern, escape_char),
+            SqlExpr::Like { pattern, escape_char, .. } | SqlExpr::ILike { pattern, escape_char, .. } => patterns::with_backslashes(pattern, escape_char),
+            SqlExpr::Function(function) => instants::with_signs(function),
             SqlExpr::IsDistinctFrom(..) | SqlExpr::IsNotDistinctFrom(..) => replace(expr, bound_tighter),
             SqlExpr::BinaryOp { op: BinaryOperator::And, .. } | SqlExpr::UnaryOp { op: UnaryOperator::Not, .. } => replace(expr, outwards),
             SqlExpr::AnyOp { left, compare_op, right, .. } => {
@@ -146,36 +150,6 @@ fn elements(array: &SqlExpr) -> Option<Vec<SqlExpr>> {
     }
 }
 
-/// `LIKE 'a/_b' ESCAPE '/'` is `LIKE 'a\_b'`.
-fn with_backslashes(pattern: &mut SqlExpr, escape: &mut Option<ValueWithSpan>) {
-    let Some(Value::SingleQuotedString(sign)) = escape.as_ref().map(|escape| &escape.value) else { return };
-    let SqlExpr::Value(ValueWithSpan { value: Value::SingleQuotedString(text) | Value::EscapedStringLiteral(text), .. }) = pattern else { return };
-    if let Some(escaped) = escaped(text, sign) {
-        *text = escaped;
-        *escape = None;
-    }
-}
-
-/// A pattern whose signs stand for themselves behind `sign`, with backslashes instead; `None` where `sign` is no sign, or stands at the end.
-fn escaped(pattern: &str, sign: &str) -> Option<String> {
-    let mut signs = sign.chars();
-    let (sign, more) = (signs.next(), signs.next());
-    if more.is_some() {
-        return None;
-    }
-    let mut escaped = String::with_capacity(pattern.len() + 8);
-    let mut characters = pattern.chars();
-    while let Some(character) = characters.next() {
-        let is_sign = sign == Some(character);
-        let character = if is_sign { characters.next()? } else { character };
-        if character == '\\' || (is_sign && matches!(character, '%' | '_')) {
-            escaped.push('\\');
-        }
-        escaped.push(character);
-    }
-    Some(escaped)
-}
-
 /// Whether a number is larger, or smaller, than an exact one can be.
 fn is_beyond(digits: &str) -> bool {
     digits.split_once(['e', 'E']).and_then(|(_, exponent)| exponent.parse::<i32>().ok()).is_some_and(|exponent| exponent.abs() > DIGITS)
@@ -183,6 +157,7 @@ fn is_beyond(digits: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::patterns::escaped;
     use super::*;
     use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
     use datafusion::sql::sqlparser::parser::Parser;
@@ -239,6 +214,8 @@ mod tests {
     #[test]
     fn any_sign_escapes() {
         assert_eq!(rewritten("a LIKE 'a/_b' ESCAPE '/'"), "a LIKE 'a\\_b'");
+        assert_eq!(rewritten("a LIKE 'a/_'::TEXT || '%' ESCAPE '/'"), "a LIKE 'a\\_%'");
+        assert!(rewritten("a LIKE $1 ESCAPE '/'").starts_with("a LIKE replace(") && !rewritten("a LIKE b ESCAPE '/'").contains("ESCAPE"));
         assert_eq!(escaped("50!%!!\\", "!").as_deref(), Some("50\\%!\\\\"));
         assert_eq!(escaped("a\\_b", "").as_deref(), Some("a\\\\_b"));
         assert_eq!(escaped("a\\_b", "\\").as_deref(), Some("a\\_b"));

@@ -19,6 +19,7 @@ use tokens::Cursor;
 
 /// A statement that is allowed.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one at a time, and it is taken apart at once")]
 pub(crate) enum Command {
     /// It reads.
     Read(Reading),
@@ -44,10 +45,10 @@ pub(crate) struct Reading {
 /// The statements of a text: each as it is written, without its semicolon. Quotes and comments are respected.
 ///
 /// # Errors
-/// [`QueryError::Syntax`] where a quote or a comment is not closed; [`QueryError::TooComplex`] for a text of more than 10 MB.
+/// [`QueryError::Syntax`] where a quote or a comment is not closed; [`QueryError::TooComplex`] for a text of more than 1 MiB.
 pub fn split(sql: &str) -> Result<Vec<String>, QueryError> {
-    if sql.len() > 10 * bounds::MAX_BYTES {
-        return Err(QueryError::TooComplex { message: "statements are at most 10 MiB long together".to_owned() });
+    if sql.len() > bounds::MAX_BYTES {
+        return Err(QueryError::TooComplex { message: "statements are at most 1 MiB long together".to_owned() });
     }
     tokens::split(sql)
 }

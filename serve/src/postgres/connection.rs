@@ -62,6 +62,15 @@ impl Write for DataRows {
     }
 }
 
+/// Rows that are passed over.
+struct NoRows;
+
+impl Write for NoRows {
+    fn row(&mut self, _columns: &[Column], _layout: &Layout, _row: usize, _out: &mut BytesMut) -> Result<(), Failure> {
+        Ok(())
+    }
+}
+
 impl Connection {
     pub(super) fn new(wire: Wire, session: Arc<Session>) -> Connection {
         Connection { wire, session, held: Held::default(), status: TransactionStatus::Idle, skipping: false }
@@ -183,12 +192,18 @@ impl Connection {
                 Ok(Ran::Done(tags::tag(&run.statement.prepared, sent)))
             }
             Action::Fetch { cursor, rows } => {
-                let layout = Layout::new(&self.held.cursor(cursor)?.rows.schema, run.formats)?;
-                if run.describe {
-                    self.wire.send(layout.description()).await?;
-                }
-                let open = self.held.cursor_mut(cursor)?;
-                let sent = open.rows.send(&mut self.wire, &layout, *rows, &mut DataRows).await?.rows;
+                self.begin_portal(cursor).await?;
+                let moves = tags::moves(&run.statement.prepared);
+                let open = self.held.rows_mut(cursor)?;
+                let layout = Layout::new(&open.schema, run.formats)?;
+                let sent = if moves {
+                    open.send(&mut self.wire, &layout, *rows, &mut NoRows).await?.rows
+                } else {
+                    if run.describe {
+                        self.wire.send(layout.description()).await?;
+                    }
+                    open.send(&mut self.wire, &layout, *rows, &mut DataRows).await?.rows
+                };
                 Ok(Ran::Done(tags::tag(&run.statement.prepared, sent)))
             }
             Action::Declare { cursor, sql } => {

@@ -13,7 +13,7 @@ use wh_query::Action;
 use super::connection::{Connection, Ran, Run};
 use super::errors::{Failure, Fault};
 use super::frames::{Frontend, Target};
-use super::rows::About;
+use super::rows::{About, Rows};
 use super::statements::{Portal, State, Statement, no_portal};
 use super::tags;
 use super::types::Layout;
@@ -86,7 +86,8 @@ impl Connection {
     fn columns(&self, statement: &Statement) -> Result<Option<SchemaRef>, Failure> {
         match statement.prepared.action() {
             Action::Query | Action::Explain | Action::Show => Ok(Some(statement.prepared.schema())),
-            Action::Fetch { cursor, .. } => Ok(Some(Arc::clone(&self.held.cursor(cursor)?.rows.schema))),
+            Action::Fetch { .. } if tags::moves(&statement.prepared) => Ok(None),
+            Action::Fetch { cursor, .. } => Ok(Some(self.held.columns(cursor)?)),
             _ => Ok(None),
         }
     }
@@ -97,6 +98,21 @@ impl Connection {
             None => PgWireBackendMessage::NoData(NoData::new()),
         };
         Ok(self.wire.send(message).await?)
+    }
+
+    /// Begins the query of a portal that was only bound, so that `FETCH` and `MOVE` find its rows.
+    pub(super) async fn begin_portal(&mut self, name: &str) -> Result<(), Fault> {
+        let Some(portal) = self.held.portals.get_mut(name) else { return Ok(()) };
+        if !matches!(portal.state, State::Bound) || *portal.statement.prepared.action() != Action::Query {
+            return Ok(());
+        }
+        portal.state = State::Done;
+        let (statement, values) = (Arc::clone(&portal.statement), std::mem::take(&mut portal.values));
+        let result = self.execute(&statement, values).await?;
+        if let Some(portal) = self.held.portals.get_mut(name) {
+            portal.state = State::Open(Rows::new(result, statement.about.clone()));
+        }
+        Ok(())
     }
 
     /// Runs a portal, or goes on with it.

@@ -125,7 +125,10 @@ async fn attend(server: Arc<Server>, stream: TcpStream, peer: SocketAddr) {
         arrival = tokio::time::timeout(STARTUP, startup::receive(stream, peer, &server.terms, &server.stop)) => arrival,
     };
     match arrival {
-        Ok(Some(Arrival::Cancel { id, key })) => server.cancels.cancel(id, key),
+        Ok(Some(Arrival::Cancel { id, key, io })) => {
+            server.cancels.cancel(id, key);
+            startup::close(io).await;
+        }
         Ok(Some(Arrival::Session(guest))) => converse(&server, *guest).await,
         Ok(None) => {}
         Err(_) => tracing::debug!(%peer, "a client took too long to say what it wants"),

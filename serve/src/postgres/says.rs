@@ -47,10 +47,9 @@ impl Connection {
                 self.report(None).await?;
             }
             Action::Deallocate { name: None } => self.held.deallocate_all(),
+            Action::Deallocate { name: Some(name) } if self.held.deallocate(name) => {}
             Action::Deallocate { name: Some(name) } => {
-                if !self.held.deallocate(name) {
-                    return Err(Failure::new(code::NO_STATEMENT, format!("prepared statement \"{name}\" does not exist")).into());
-                }
+                return Err(Failure::new(code::NO_STATEMENT, format!("prepared statement \"{name}\" does not exist")).into());
             }
             Action::Close { cursor } => self.held.close(cursor.as_deref())?,
             _ => {}

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use pgwire::api::auth::sasl::scram::ScramServerAuth;
@@ -29,12 +30,19 @@ const GSS: i32 = 80_877_104;
 const CANCEL: i32 = 80_877_102;
 /// Longest first message.
 const MOST_BYTES: usize = 10_000;
+/// How long the end of a connection may take to be sent.
+const CLOSING: Duration = Duration::from_secs(2);
 const SCRAM: &str = "SCRAM-SHA-256";
 
 /// What a connection is for.
 pub(super) enum Arrival {
     Session(Box<Guest>),
-    Cancel { id: i32, key: i32 },
+    /// What came over this connection, which is to be closed when it is done.
+    Cancel {
+        id: i32,
+        key: i32,
+        io: Io,
+    },
 }
 
 /// A client that has proven who it is.
@@ -68,7 +76,7 @@ pub(super) async fn receive(stream: TcpStream, peer: SocketAddr, terms: &Terms, 
     let (mut minor, mut parameters) = (0, BTreeMap::new());
     for _ in 0..3 {
         match first(&mut io).await? {
-            First::Cancel { id, key } => return Some(Arrival::Cancel { id, key }),
+            First::Cancel { id, key } => return Some(Arrival::Cancel { id, key, io }),
             First::Gss => io.write_all(b"N").await.ok()?,
             First::Tls => {
                 io = match (io, &terms.tls) {
@@ -107,6 +115,15 @@ pub(super) async fn receive(stream: TcpStream, peer: SocketAddr, terms: &Terms, 
     };
     let principal = Principal { way: Way::Postgres, peer: Some(peer), ..principal };
     Some(Arrival::Session(Box::new(Guest { wire, principal, parameters })))
+}
+
+/// Ends a connection so that its client knows that nothing was cut off: an encrypted one says so (RFC 8446, "close_notify").
+pub(super) async fn close(mut io: Io) {
+    match tokio::time::timeout(CLOSING, io.shutdown()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!("a connection could not be closed in order: {error}"),
+        Err(_) => tracing::debug!("a client did not take the end of its connection"),
+    }
 }
 
 /// Says why a connection ends.

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, SchemaRef};
 use bytes::Bytes;
 use datafusion::common::ScalarValue;
 use pgwire::api::Type;
@@ -190,17 +190,29 @@ impl Held {
         self.cursors.get(name).ok_or_else(|| no_cursor(name))
     }
 
-    pub(super) fn cursor_mut(&mut self, name: &str) -> Result<&mut Cursor, Failure> {
-        self.cursors.get_mut(name).ok_or_else(|| no_cursor(name))
+    /// The columns of a cursor, or of a portal that reads: PostgreSQL's cursors are portals, and `FETCH` and `MOVE` take either.
+    pub(super) fn columns(&self, name: &str) -> Result<SchemaRef, Failure> {
+        match self.portals.get(name) {
+            Some(Portal { state: State::Open(rows), .. }) => Ok(Arc::clone(&rows.schema)),
+            Some(Portal { statement, .. }) if *statement.prepared.action() == Action::Query => Ok(statement.prepared.schema()),
+            _ => self.cursor(name).map(|cursor| Arc::clone(&cursor.rows.schema)),
+        }
+    }
+
+    /// The rows that either has left.
+    pub(super) fn rows_mut(&mut self, name: &str) -> Result<&mut Rows, Failure> {
+        match self.portals.get_mut(name) {
+            Some(Portal { state: State::Open(rows), .. }) => Ok(rows),
+            _ => self.cursors.get_mut(name).map(|cursor| &mut cursor.rows).ok_or_else(|| no_cursor(name)),
+        }
     }
 
     /// Closes a cursor, or all.
     pub(super) fn close(&mut self, name: Option<&str>) -> Result<(), Failure> {
         match name {
             None => self.cursors.clear(),
-            Some(name) => {
-                self.cursors.remove(name).ok_or_else(|| no_cursor(name))?;
-            }
+            Some(name) if self.cursors.remove(name).is_some() || self.portals.remove(name).is_some() => {}
+            Some(name) => return Err(no_cursor(name)),
         }
         Ok(())
     }

@@ -34,7 +34,7 @@ pub(super) fn tag(prepared: &Prepared, rows: u64) -> String {
     match prepared.action() {
         Action::Query => format!("SELECT {rows}"),
         Action::Copy { .. } => format!("COPY {rows}"),
-        Action::Fetch { .. } if first_word(prepared.sql()) == "MOVE" => format!("MOVE {rows}"),
+        Action::Fetch { .. } if moves(prepared) => format!("MOVE {rows}"),
         Action::Fetch { .. } => format!("FETCH {rows}"),
         Action::Explain => "EXPLAIN".to_owned(),
         Action::Show => "SHOW".to_owned(),
@@ -53,6 +53,11 @@ pub(super) fn tag(prepared: &Prepared, rows: u64) -> String {
             word => word,
         },
     }
+}
+
+/// Whether a statement goes on in a cursor and sends nothing of what it passes: MOVE.
+pub(super) fn moves(prepared: &Prepared) -> bool {
+    matches!(prepared.action(), Action::Fetch { .. }) && first_word(prepared.sql()) == "MOVE"
 }
 
 /// Whether a statement does nothing because there is none.

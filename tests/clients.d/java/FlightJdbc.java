@@ -107,7 +107,8 @@ final class FlightJdbc {
                 Checks.equal(rows.getBigDecimal(6), new BigDecimal("-9999999999999.99"));
                 Checks.equal(asList(rows.getBoolean(7), rows.getBoolean(8), rows.getString(9), rows.getString(10)), asList(true, false, "Zürich – 東京 🏥", ""));
                 Checks.equal(rows.getDate(11).toLocalDate().toString(), "2026-02-28");
-                for (int place = 12; place <= 16; place++) Checks.equal(rows.getObject(place), null);
+                // The driver (18.3) says that a timestamptz is TIMESTAMP_WITH_TIMEZONE, and its getObject without a class has no case for that type ("not implemented"), whatever the value.
+                for (int place = 12; place <= 16; place++) Checks.equal(place == 14 ? rows.getObject(place, Instant.class) : rows.getObject(place), null);
             }
         });
 
@@ -167,17 +168,18 @@ final class FlightJdbc {
             }
         });
 
+        // Past its time-out the driver (18.3) only stops waiting: what cancels the call is that its statement is closed. Closing the connection alone says nothing to the server.
         checks.that("its own time-out ends a query", () -> {
-            Connection connection = connect();
-            Statement statement = connection.createStatement();
-            statement.setQueryTimeout(1);
-            try {
-                statement.executeQuery(Checks.slow("slow-flight-jdbc-timeout")).next();
-                throw new AssertionError("it was not ended");
-            } catch (SQLException error) {
-                connection.close();
+            try (Connection connection = connect()) {
+                try (Statement statement = connection.createStatement()) {
+                    statement.setQueryTimeout(1);
+                    statement.executeQuery(Checks.slow("slow-flight-jdbc-timeout")).next();
+                    throw new AssertionError("it was not ended");
+                } catch (SQLException error) {
+                    Checks.holds(("" + error.getMessage()).contains("timed out"), "it ended otherwise: " + error);
+                }
+                Checks.awaitState(FlightJdbc::connect, "slow-flight-jdbc-timeout", "cancelled", 2);
             }
-            Checks.awaitState(FlightJdbc::connect, "slow-flight-jdbc-timeout", "cancelled", 2);
         });
 
         checks.end();

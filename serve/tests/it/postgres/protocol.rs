@@ -25,7 +25,7 @@ async fn an_encoding_is_known_by_its_letters() {
     let served = Served::open().await;
     for (said, known) in [("'utf-8'", true), ("Unicode", true), ("'latin1'", false)] {
         let stream = TcpStream::connect(served.postgres()).await.unwrap();
-        let connected = Config::new().user("ann").options(&format!("-c client_encoding={said}")).connect_raw(stream, NoTls).await;
+        let connected = Config::new().user("ann").options(format!("-c client_encoding={said}")).connect_raw(stream, NoTls).await;
         assert_eq!(connected.is_ok(), known, "{said}");
     }
     served.end().await;

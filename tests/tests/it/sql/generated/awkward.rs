@@ -31,7 +31,7 @@ const BEHIND: u64 = 60;
 /// Rows of partition 1.
 const OTHERS: u64 = 110;
 
-fn of<'l, T>(list: &'l [T], at: usize) -> &'l T {
+fn of<T>(list: &[T], at: usize) -> &T {
     &list[at % list.len()]
 }
 
@@ -124,7 +124,7 @@ fn pattern(at: usize, seed: &str) -> Pattern<'static> {
     Pattern {
         pattern_id: text(ids::pattern_id(seed, &refs).to_string()),
         pattern_type: text(*of(&TYPES, at)),
-        user_id: (at % 3 > 0).then(|| text(*of(&USERS, at))),
+        user_id: (!at.is_multiple_of(3)).then(|| text(*of(&USERS, at))),
         accounts: ["A'; --", "счёт", ""].into_iter().take(at % 4).map(text).collect(),
         members: members.into_iter().map(text).collect(),
         risk_score: u8::try_from(at * 29 % 101).unwrap(),

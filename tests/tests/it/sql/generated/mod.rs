@@ -5,10 +5,12 @@
 //! `WARDHOUSE_TEST_QUERY=<number>`; `WARDHOUSE_TEST_QUERIES` says how many are asked, `WARDHOUSE_TEST_SEED` which.
 
 mod aimed;
+#[expect(clippy::explicit_auto_deref, reason = "without it the list would be taken for one of str")]
 mod awkward;
 mod branches;
 mod catalog;
 mod compare;
+#[expect(clippy::explicit_auto_deref, reason = "without it the list would be taken for one of str")]
 mod conditions;
 mod dice;
 mod fixture;
@@ -16,6 +18,7 @@ mod joins;
 mod literals;
 mod matching;
 mod nested;
+#[expect(clippy::explicit_auto_deref, reason = "without it the list would be taken for one of str")]
 mod queries;
 mod stand;
 mod values;

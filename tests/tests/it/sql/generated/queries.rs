@@ -208,7 +208,7 @@ impl<'t> Maker<'t> {
 
     /// A column or something computed of one.
     pub(super) fn item(&mut self, scope: Scope<'_>, is_hashed: bool) -> Item {
-        let places = scope.table.which(|column| !(column.has_zeros && is_hashed) && (!column.is_long || !is_hashed));
+        let places = scope.table.which(|column| !(is_hashed && (column.has_zeros || column.is_long)));
         let column = &scope.table.columns[*self.dice.pick(&places)];
         let name = scope.name(column);
         let computed = self.dice.percent(25);

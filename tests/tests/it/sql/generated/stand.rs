@@ -105,8 +105,8 @@ impl Stand {
         let plan = self.plan(sql).await;
         let pushed = pushed(&plan, &self.tables, !query.order.is_empty());
         let (on, off) = (answer(&self.on, sql).await, answer(&self.off, sql).await);
-        let memory = self.from_memory(query, true).await;
-        let every = if query.is_limited() { self.from_memory(query, false).await.ok() } else { None };
+        let memory = self.in_memory(query, true).await;
+        let every = if query.is_limited() { self.in_memory(query, false).await.ok() } else { None };
         let mut differences = Vec::new();
         for (whose, wanted, found) in [("push-down on against off", &off, &on), ("push-down off against memory", &memory, &off), ("push-down on against memory", &memory, &on)] {
             differences.extend(difference(query, wanted, found, every.as_ref()).map(|what| format!("{whose}: {what}")));
@@ -116,14 +116,11 @@ impl Stand {
         {
             differences.push(format!("names {:?} instead of {:?}", on.names, off.names));
         }
-        if let (true, Err(error)) = (number_debug(), &on) {
-            println!("FAILS {error} :: {sql}");
-        }
         let what = (!differences.is_empty()).then(|| differences.join("\n"));
         (pushed, on.is_err() && off.is_err() && memory.is_err(), what)
     }
 
-    async fn from_memory(&self, query: &Query, is_limited: bool) -> Outcome {
+    async fn in_memory(&self, query: &Query, is_limited: bool) -> Outcome {
         let (schema, rows) = self.memory.query(&query.in_memory(&self.alerts, is_limited)).await?;
         Ok(Answer::of(&schema, &rows))
     }
@@ -141,8 +138,4 @@ fn texts(batch: &RecordBatch) -> Vec<[String; 3]> {
     let column = |name: &str| batch.column_by_name(name).unwrap().as_string::<i32>();
     let columns = [column("alert_id"), column("title"), column("message")];
     (0..batch.num_rows()).map(|row| columns.map(|column| column.value(row).to_owned())).collect()
-}
-
-fn number_debug() -> bool {
-    true
 }
