@@ -7,8 +7,10 @@ use std::sync::atomic::Ordering;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use wh_eventlog::gauges::Gauges;
+use wh_eventlog::reach::{NEARING, Watch};
 use wh_eventlog::retry::until_settled;
-use wh_eventlog::{Log, Record};
+use wh_eventlog::{Log, Record, incidents};
+use wh_ingest::intake::IntakeSettings;
 use wh_schemas::event::SystemEvent;
 use wh_schemas::topics::{ACCEPTED_TRANSACTIONS, ACCOUNT_ACTIVITY, HOSPITAL_TRANSACTIONS, RISK_ALERTS, RISK_SCORES, SYSTEM_EVENTS};
 use wh_schemas::{Reaction, ids};
@@ -17,7 +19,7 @@ use wh_sinks::influxdb::Reporter;
 use wh_stores::clock;
 use wh_stores::holder::Holder;
 use wh_stores::influxdb::InfluxdbSettings;
-use wh_stores::places::MetricsPlace;
+use wh_stores::places::{LogPlace, MetricsPlace};
 
 use crate::args::{RoleName, StoreName};
 use crate::settings::Settings;
@@ -90,6 +92,18 @@ async fn opened<T>(stage: &'static str, open: impl Future<Output = Result<T, Rea
     }
 }
 
+/// How a stage ended. Where it stopped by itself, `system-events` has an incident of it before the process ends, so that it stands in the
+/// ledger's audit log.
+async fn ended(log: Arc<dyn Log>, stage: &'static str, outcome: Result<(), Reaction>) -> (&'static str, Result<(), Reaction>) {
+    if let Err(reaction) = &outcome {
+        let data = serde_json::json!({ "kind": incidents::kind(reaction), "class": reaction.class(), "message": reaction.to_string() });
+        if let Err(other) = audit(&*log, incidents::OPENED, stage, "error", data).await {
+            tracing::warn!("the incident of {stage} is not written: {other}");
+        }
+    }
+    (stage, outcome)
+}
+
 /// Stages that run in this process.
 pub(crate) struct Pipeline {
     pub(crate) log: Arc<dyn Log>,
@@ -140,14 +154,20 @@ impl Pipeline {
         }
         let gauges = |role: RoleName| pipeline.gauges.get(&role).cloned().unwrap_or_else(|| Arc::new(Gauges::new(name(role))));
         if roles.contains(&RoleName::Intake) {
-            let run = wh_ingest::intake::run(log.clone(), settings.reading.clone(), build::VERSION.to_owned(), gauges(RoleName::Intake), pipeline.stop.clone());
-            pipeline.tasks.spawn(async move { (name(RoleName::Intake), run.await) });
+            let mut intake = IntakeSettings { dead_letters: settings.dead_letters, ..IntakeSettings::new(settings.reading.clone(), build::VERSION) };
+            if let LogPlace::Kafka(kafka) = &settings.places.log {
+                intake.record_max_bytes = usize::try_from(kafka.record_max_bytes).unwrap_or(usize::MAX);
+            }
+            let run = wh_ingest::intake::run(log.clone(), intake, gauges(RoleName::Intake), pipeline.stop.clone());
+            let log = log.clone();
+            pipeline.tasks.spawn(async move { ended(log, name(RoleName::Intake), run.await).await });
         }
         if let Some(checkpoints) = checkpoints {
             let stage = wh_scorer::stage::StageSettings {
                 checkpoint_every: settings.checkpoint_every,
                 dedup_horizon: settings.dedup_horizon,
                 cold_start,
+                dead_letters: settings.dead_letters,
                 ..wh_scorer::stage::StageSettings::new(settings.ruleset.clone(), build::VERSION)
             };
             let (log, gauges, stop, settings) = (log.clone(), gauges(RoleName::Scorer), pipeline.stop.clone(), settings.clone());
@@ -160,15 +180,17 @@ impl Pipeline {
                             None => return Ok(()),
                         },
                     };
-                    wh_scorer::stage::run(log, checkpoints, stage, gauges, stop).await
+                    wh_scorer::stage::run(log.clone(), checkpoints, stage, gauges, stop).await
                 };
-                (name(RoleName::Scorer), run.await)
+                let outcome = run.await;
+                ended(log, name(RoleName::Scorer), outcome).await
             });
         }
         if let Some(checkpoints) = patterns {
             let stage = wh_scorer::pattern_stage::PatternSettings {
                 checkpoint_every: settings.checkpoint_every,
                 idle_after: settings.quiet,
+                dead_letters: settings.dead_letters,
                 ..wh_scorer::pattern_stage::PatternSettings::new(settings.ruleset.account_rules(), wh_ingest::intake::GROUP, build::VERSION)
             };
             let (log, gauges, stop, settings) = (log.clone(), gauges(RoleName::Patterns), pipeline.stop.clone(), settings.clone());
@@ -181,13 +203,15 @@ impl Pipeline {
                             None => return Ok(()),
                         },
                     };
-                    wh_scorer::pattern_stage::run(log, checkpoints, stage, gauges, stop).await
+                    wh_scorer::pattern_stage::run(log.clone(), checkpoints, stage, gauges, stop).await
                 };
-                (name(RoleName::Patterns), run.await)
+                let outcome = run.await;
+                ended(log, name(RoleName::Patterns), outcome).await
             });
         }
         for (role, (store_name, store)) in stores {
-            let sink = RunnerSettings { publish_every: settings.publish_every, retention: settings.retention, ..RunnerSettings::new(build::VERSION) };
+            let sink =
+                RunnerSettings { publish_every: settings.publish_every, retention: settings.retention, dead_letters: settings.dead_letters, ..RunnerSettings::new(build::VERSION) };
             let (log, gauges, stop, settings) = (log.clone(), gauges(role), pipeline.stop.clone(), settings.clone());
             pipeline.tasks.spawn(async move {
                 let run = async {
@@ -198,14 +222,18 @@ impl Pipeline {
                             None => return Ok(()),
                         },
                     };
-                    runner::run(log, store, sink, gauges, stop).await
+                    runner::run(log.clone(), store, sink, gauges, stop).await
                 };
-                (name(role), run.await)
+                let outcome = run.await;
+                ended(log, name(role), outcome).await
             });
         }
         let (log, stop, interval) = (log.clone(), pipeline.stop.clone(), std::time::Duration::from_secs(600));
+        let watched = pipeline.gauges.clone();
         pipeline.tasks.spawn(async move {
+            let mut watch = Watch::default();
             loop {
+                warn_of_retention(&*log, &mut watch, &watched).await;
                 tokio::select! {
                     () = stop.cancelled() => return ("retention", Ok(())),
                     () = tokio::time::sleep(interval) => {}
@@ -328,6 +356,23 @@ async fn lags(log: &dyn Log, gauges: &BTreeMap<RoleName, Arc<Gauges>>, shared: b
         lags.push((*role, lag));
     }
     Ok(lags)
+}
+
+/// Warns of stages that are so far behind that the log is about to remove what they have not read.
+async fn warn_of_retention(log: &dyn Log, watch: &mut Watch, gauges: &BTreeMap<RoleName, Arc<Gauges>>) {
+    for (role, gauges) in gauges {
+        for topic in inputs(*role).iter().copied() {
+            // A warning is not worth stopping for; the next look comes.
+            for nearing in watch.look(log, gauges, topic, clock::now().0).await.unwrap_or_default() {
+                let sentence = nearing.sentence();
+                tracing::warn!(stage = nearing.stage, topic = nearing.topic, partition = nearing.partition, "{sentence}");
+                let data = serde_json::json!({ "topic": nearing.topic, "partition": nearing.partition, "offset": nearing.offset, "message": sentence });
+                if let Err(reaction) = audit(log, NEARING, nearing.stage, "warning", data).await {
+                    tracing::warn!("the warning is not written: {reaction}");
+                }
+            }
+        }
+    }
 }
 
 /// Writes what the stages tell of themselves into InfluxDB, beside the metrics, until stopped.

@@ -39,6 +39,7 @@ mod engine;
 mod errors;
 mod excerpt;
 mod exec;
+mod floats;
 mod fulltext;
 mod influxdb;
 mod joins;

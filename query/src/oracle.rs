@@ -1,7 +1,7 @@
 //! The planner over tables in memory: what the answers of stores are compared with.
 //!
-//! What must stay true: options and functions are those of the engine, and the rules are DataFusion's own: no rule of ours, no store and no
-//! push-down has a part in its answers. `match()` has no meaning here.
+//! What must stay true: options, functions and the type in which a float meets a decimal are those of the engine, and the rules are
+//! DataFusion's own: no rule of ours, no store and no push-down has a part in its answers. `match()` has no meaning here.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -18,6 +18,7 @@ use crate::answer::crashed;
 use crate::catalog::CATALOG;
 use crate::engine::{self, EngineSettings};
 use crate::errors::QueryError;
+use crate::floats;
 use crate::settings;
 
 /// A table and its rows.
@@ -75,7 +76,9 @@ impl Oracle {
     /// See [`QueryError`].
     pub async fn query(&self, sql: &str) -> Result<(SchemaRef, Vec<RecordBatch>), QueryError> {
         let answer = async {
-            let physical = self.context.sql(sql).await?.create_physical_plan().await?;
+            let state = self.context.state();
+            let plan = floats::widened(state.create_logical_plan(sql).await?)?;
+            let physical = state.create_physical_plan(&plan).await?;
             let columns = physical.schema();
             let rows = collect(physical, self.context.task_ctx()).await?;
             Ok::<_, DataFusionError>((columns, rows))

@@ -20,6 +20,7 @@ use crate::cache::{self, Key};
 use crate::cut::{self, Cut};
 use crate::engine::Shared;
 use crate::errors::QueryError;
+use crate::floats;
 use crate::fulltext;
 use crate::memory;
 use crate::principal::Limits;
@@ -61,6 +62,7 @@ impl Shared {
             plan = plan.with_param_values(nulls).map_err(told)?;
         }
         let state = self.state(planning)?;
+        let plan = floats::widened(plan).map_err(told)?;
         let analyzed = state.analyzer().execute_and_check(plan, state.config_options(), |_, _| {}).map_err(told)?;
         Ok(zone::shown(analyzed.schema().inner(), &planning.zone))
     }
@@ -71,7 +73,7 @@ impl Shared {
         let (planning, as_of_cut) = (settings.planning(), settings.as_of_cut());
         let unavailable = settings.partial().then(|| Arc::new(Unavailable::default()));
         let late = unavailable.as_ref().map(|unavailable| unavailable.notices()).unwrap_or_default();
-        let plan = zone::localized(plan, &planning.zone).map_err(told)?;
+        let plan = floats::widened(zone::localized(plan, &planning.zone).map_err(told)?).map_err(told)?;
         // Before the cut, which is thereby known to have been made at these positions, when they are the same at the end.
         let readers = if settings.cached() && unavailable.is_none() { cache::stores(&plan, as_of_cut) } else { None };
         let positions = match readers {

@@ -1,6 +1,7 @@
 //! One file a command: what it does is another crate's; here it is wired and told.
 
 pub(crate) mod backtest;
+pub(crate) mod backup;
 pub(crate) mod benford;
 pub(crate) mod config;
 pub(crate) mod control;
@@ -14,7 +15,9 @@ pub(crate) mod import;
 pub(crate) mod input;
 pub(crate) mod migrate;
 pub(crate) mod question;
+pub(crate) mod reconcile;
 pub(crate) mod replay;
+pub(crate) mod restore;
 pub(crate) mod rules;
 pub(crate) mod run;
 pub(crate) mod score;

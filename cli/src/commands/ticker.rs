@@ -170,6 +170,15 @@ impl Ticker {
                 events.push(SystemEvent::Metric { name: name.to_owned(), value, unit: unit.to_owned(), labels: labels.as_object().cloned().unwrap_or_default(), timestamp: now });
             }
         }
+        for (role, gauges) in &pipeline.gauges {
+            for (kind, count) in gauges.letters() {
+                let labels = serde_json::json!({ "stage": pipeline::name(*role), "class": kind.class, "fingerprint": kind.fingerprint });
+                let labels = labels.as_object().cloned().unwrap_or_default();
+                #[expect(clippy::cast_precision_loss, reason = "counts far below 2^53")]
+                let value = count as f64;
+                events.push(SystemEvent::Metric { name: "dead_letters_alike".to_owned(), value, unit: "records".to_owned(), labels, timestamp: now });
+            }
+        }
         match pipeline::emit(&*pipeline.log, events).await {
             // Figures of ten seconds ago are not worth waiting for.
             Err(Reaction::Transient { .. }) => Ok(()),
