@@ -31,6 +31,7 @@ pub(crate) struct RawSql {
     tls_cert_file: Option<PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tls_key_file: Option<PathBuf>,
+    plain_on_loopback: bool,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     users: Vec<RawUser>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -47,6 +48,7 @@ impl Default for RawSql {
             http: HTTP.to_owned(),
             tls_cert_file: None,
             tls_key_file: None,
+            plain_on_loopback: false,
             users: Vec::new(),
             roles: BTreeMap::new(),
         }
@@ -142,6 +144,7 @@ impl RawSql {
             users: Vec::new(),
             roles,
             tls,
+            plain_on_loopback: self.plain_on_loopback,
         };
         let mut users = Vec::with_capacity(self.users.len());
         for user in &self.users {

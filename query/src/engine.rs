@@ -18,9 +18,11 @@ use datafusion::logical_expr::registry::FunctionRegistry;
 use datafusion::prelude::SessionConfig;
 
 use crate::aggregates;
+use crate::bounded;
 use crate::buckets;
 use crate::cache::Cache;
 use crate::catalog::{self, CATALOG, Catalog, DEFAULT_SCHEMA, TableInfo};
+use crate::compute::Compute;
 use crate::errors::QueryError;
 use crate::fulltext;
 use crate::json::{self, JsonOperators};
@@ -74,6 +76,7 @@ pub(crate) struct Shared {
     pub(crate) stores: Arc<Stores>,
     pub(crate) queries: Arc<Queries>,
     pub(crate) cache: Arc<Cache>,
+    pub(crate) compute: Compute,
     sessions: AtomicU32,
 }
 
@@ -105,7 +108,9 @@ impl Engine {
         let pg_catalog = PgCatalog::new(&relations, &known)?;
         let state = state(&relations, &settings, &zone, &pg_catalog)?;
         let timeout = settings.statement_timeout;
-        let shared = Shared { state, pg_catalog, zone, timeout, schemas: schemas.into(), tables, names, stores, queries, cache: Arc::default(), sessions: AtomicU32::new(0) };
+        let compute = Compute::start(settings.target_partitions)?;
+        let (schemas, cache, sessions) = (schemas.into(), Arc::default(), AtomicU32::new(0));
+        let shared = Shared { state, pg_catalog, zone, timeout, schemas, tables, names, stores, queries, cache, compute, sessions };
         Ok(Engine { shared: Arc::new(shared) })
     }
 
@@ -193,9 +198,10 @@ pub(crate) fn builder(settings: &EngineSettings, zone: &str) -> Result<SessionSt
     options.optimizer.hash_join_inlist_pushdown_max_size = late::MAX_BYTES;
     let memory = FairSpillPool::new(settings.memory_limit_bytes);
     let runtime = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(memory)).with_max_temp_directory_size(SPILL_BYTES).build_arc().map_err(QueryError::from)?;
-    let mut planners: Vec<Arc<dyn ExprPlanner>> = vec![Arc::new(JsonOperators::new())];
+    let mut planners: Vec<Arc<dyn ExprPlanner>> = vec![Arc::new(JsonOperators::new()), bounded::operator()];
     planners.extend(SessionStateDefaults::default_expr_planners());
-    let mut functions = SessionStateDefaults::default_scalar_functions();
+    let mut functions = bounded::bounded(SessionStateDefaults::default_scalar_functions());
+    functions.push(Arc::new(bounded::textcat()));
     functions.extend(json::functions().into_iter().map(Arc::new));
     functions.push(Arc::new(fulltext::match_function()));
     functions.push(Arc::new(snippet::function()));

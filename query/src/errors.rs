@@ -82,6 +82,12 @@ pub enum QueryError {
         /// Which bound it does not keep.
         message: String,
     },
+    /// A value, or the values of a batch, that a function may not give.
+    #[error("{message}")]
+    TooLarge {
+        /// Which function, and how much.
+        message: String,
+    },
     /// Somebody cancelled it.
     #[error("canceled on user request")]
     Cancelled,
@@ -215,6 +221,9 @@ fn help(diagnostic: Option<&Diagnostic>) -> Option<String> {
 /// The parser ends its messages in ` at Line: 1, Column: 8`.
 fn syntax(message: &str, note: &str) -> QueryError {
     let message = message.strip_prefix("sql parser error: ").unwrap_or(message);
+    if message.starts_with("recursion limit exceeded") {
+        return QueryError::TooComplex { message: "the statement is nested too deeply".to_owned() };
+    }
     let number = |text: &str| text.chars().take_while(char::is_ascii_digit).collect::<String>().parse().ok();
     let (text, line, column) = match message.rsplit_once(" at Line: ") {
         Some((text, place)) => (text, number(place), place.split_once("Column: ").and_then(|(_, column)| number(column))),

@@ -31,6 +31,7 @@ use tokio_util::sync::CancellationToken;
 use crate::aggregate::Aggregation;
 use crate::errors::QueryError;
 use crate::late;
+use crate::principal::Principal;
 use crate::store;
 use crate::table::{Order, Prepared, Request, Scan, Survey};
 use crate::unavailable;
@@ -65,6 +66,7 @@ pub(crate) struct Sink {
     stop: Arc<Stop>,
     left: usize,
     batch_rows: usize,
+    asker: Option<Arc<Principal>>,
     meter: Meter,
     /// What each batch becomes, where a scan reads another one's rows as its own.
     map: Option<MapBatch>,
@@ -84,6 +86,11 @@ impl Sink {
     /// Rows of one batch.
     pub(crate) fn batch_rows(&self) -> usize {
         self.batch_rows
+    }
+
+    /// Who asks, where a session does.
+    pub(crate) fn asker(&self) -> Option<&Principal> {
+        self.asker.as_deref()
     }
 
     /// Calls `interrupt` when nobody wants rows any more. Returns `false` when that is so already.
@@ -241,6 +248,26 @@ impl ScanExec {
         Precision::Inexact(self.request.limit.map_or(kept, |limit| kept.min(limit)))
     }
 
+    /// The order that is asked for, in the relation's columns. `None` where a key is none of them, or rows are not sorted here: those that were
+    /// limited before they were sorted are other rows, and groups are sorted above.
+    fn wanted(&self, order: &[PhysicalSortExpr]) -> Option<Vec<Order>> {
+        if self.aggregation.is_some() || self.request.limit.is_some() || !self.request.order.is_empty() {
+            return None;
+        }
+        let by = |sort: &PhysicalSortExpr| {
+            let column = self.request.projection.get(sort.expr.downcast_ref::<Column>()?.index())?;
+            Some(Order { column: *column, descending: sort.options.descending, nulls_first: sort.options.nulls_first })
+        };
+        order.iter().map(by).collect()
+    }
+
+    /// The scan of the first rows in an order; `None` where the store is not asked for them. Below a limit no row may go missing.
+    pub(crate) fn first(&self, order: &[PhysicalSortExpr], rows: usize) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+        let is_exact = self.rechecked.is_empty() && self.late.is_empty();
+        let Some(wanted) = self.wanted(order).filter(|wanted| is_exact && self.scan.ranks(wanted)) else { return Ok(None) };
+        Ok(Some(self.again(Request { order: wanted, limit: Some(rows), parts: 1, ..self.request.clone() }, Vec::new())?))
+    }
+
     fn describe(&self) -> Vec<(&'static str, String)> {
         let schema = self.scan.schema();
         let pushed: Vec<String> = self.request.predicates.iter().map(|p| p.display(&schema).to_string()).collect();
@@ -338,13 +365,14 @@ impl ExecutionPlan for ScanExec {
         let (scan, columns, late) = (Arc::clone(&self.scan), self.columns(), self.late.clone());
         let left = self.request.limit.unwrap_or(usize::MAX);
         let batch_rows = context.session_config().batch_size();
+        let asker = context.session_config().get_extension::<Principal>();
         let begun = async move {
             // A join asks for its probe side's first batch only after it has read its build side: its conditions are known now.
             let late = late::known(&late, &columns, scan.as_ref())?;
             let stop = Arc::new(Stop::default());
             let held = StopOnDrop(Arc::clone(&stop));
             let mut builder = RecordBatchReceiverStreamBuilder::new(Arc::clone(&schema), WAITING);
-            let mut sink = Sink { schema: Arc::clone(&schema), sender: builder.tx(), stop, left, batch_rows, meter, map: None, unmapped: None };
+            let mut sink = Sink { schema: Arc::clone(&schema), sender: builder.tx(), stop, left, batch_rows, asker, meter, map: None, unmapped: None };
             builder.spawn_blocking(move || {
                 if sink.left == 0 {
                     return Ok(());
@@ -398,16 +426,7 @@ impl ExecutionPlan for ScanExec {
     }
 
     fn try_pushdown_sort(&self, order: &[PhysicalSortExpr]) -> Result<SortOrderPushdownResult<Arc<dyn ExecutionPlan>>> {
-        let mut wanted = Vec::with_capacity(order.len());
-        for sort in order {
-            let place = sort.expr.downcast_ref::<Column>().and_then(|column| self.request.projection.get(column.index()));
-            let Some(column) = place else { return Ok(SortOrderPushdownResult::Unsupported) };
-            wanted.push(Order { column: *column, descending: sort.options.descending, nulls_first: sort.options.nulls_first });
-        }
-        // Rows that were limited before they were sorted are other rows, and groups are sorted above.
-        if self.aggregation.is_some() || self.request.limit.is_some() || !self.request.order.is_empty() || !self.scan.sorts(&wanted) {
-            return Ok(SortOrderPushdownResult::Unsupported);
-        }
+        let Some(wanted) = self.wanted(order).filter(|wanted| self.scan.sorts(wanted)) else { return Ok(SortOrderPushdownResult::Unsupported) };
         let inner = self.again(Request { order: wanted, ..self.request.clone() }, self.late.clone())?;
         Ok(SortOrderPushdownResult::Exact { inner })
     }

@@ -4,7 +4,9 @@
 //! session (one connection: settings, prepared statements, limits)
 //!   → statement (what is allowed) → fulltext (score()) → planning (DataFusion's planner, parameters, time zone)
 //!   → aggregates, joins (what a store computes itself) → table (one TableProvider) → pushdown (Expr → Predicate, pure)
-//!   → one folder a store: dialect (pure), scan (I/O) → exec (the scan in the plan, its batches' way from a blocking thread)
+//!   → one folder a store: dialect (pure), scan (I/O) → exec (the scan in the plan, its batches' way from a blocking thread), top (ORDER BY
+//!   with LIMIT as a scan of so many rows), parts and surveys (who reads what of a divided scan)
+//!   → compute (threads of their own), watch (joins that look at the time), bounded (functions that enlarge)
 //!   → answer (what may end a query early) → whoever asked; queries (who asked what)
 //! ```
 //!
@@ -29,9 +31,11 @@ mod aggregate;
 mod aggregates;
 mod answer;
 mod batch;
+mod bounded;
 mod buckets;
 mod cache;
 mod catalog;
+mod compute;
 mod conjunction;
 mod cut;
 mod elasticsearch;
@@ -41,7 +45,9 @@ mod excerpt;
 mod exec;
 mod floats;
 mod fulltext;
+mod headings;
 mod influxdb;
+mod instants;
 mod joins;
 mod json;
 mod kafka;
@@ -53,6 +59,7 @@ mod mongodb;
 mod oracle;
 mod parameters;
 mod partial;
+mod parts;
 mod pg_catalog;
 mod places;
 mod planning;
@@ -76,10 +83,13 @@ mod sqlstate;
 mod statement;
 mod store;
 mod system;
+mod surveys;
 mod table;
 mod tantivy;
+mod top;
 mod unavailable;
 mod unpushed;
+mod watch;
 mod work;
 mod yielding;
 mod zone;

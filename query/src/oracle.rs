@@ -1,6 +1,6 @@
 //! The planner over tables in memory: what the answers of stores are compared with.
 //!
-//! What must stay true: options, functions and the type in which a float meets a decimal are those of the engine, and the rules are
+//! What must stay true: options, functions, the type in which a float meets a decimal and the unit of times are those of the engine, and the rules are
 //! DataFusion's own: no rule of ours, no store and no push-down has a part in its answers. `match()` has no meaning here.
 
 use std::panic::AssertUnwindSafe;
@@ -19,6 +19,7 @@ use crate::catalog::CATALOG;
 use crate::engine::{self, EngineSettings};
 use crate::errors::QueryError;
 use crate::floats;
+use crate::instants;
 use crate::settings;
 
 /// A table and its rows.
@@ -77,7 +78,7 @@ impl Oracle {
     pub async fn query(&self, sql: &str) -> Result<(SchemaRef, Vec<RecordBatch>), QueryError> {
         let answer = async {
             let state = self.context.state();
-            let plan = floats::widened(state.create_logical_plan(sql).await?)?;
+            let plan = floats::widened(instants::coarsened(state.create_logical_plan(sql).await?)?)?;
             let physical = state.create_physical_plan(&plan).await?;
             let columns = physical.schema();
             let rows = collect(physical, self.context.task_ctx()).await?;

@@ -8,19 +8,31 @@ use std::collections::BTreeMap;
 use arrow::datatypes::{DataType, IntervalUnit};
 use datafusion::common::ScalarValue;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::logical_expr::expr::Placeholder;
-use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::logical_expr::expr::{BinaryExpr, Placeholder, ScalarFunction};
+use datafusion::logical_expr::utils::merge_schema;
+use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan};
 
 use crate::catalog::type_name;
 use crate::errors::QueryError;
+use crate::json::array_texts;
 use crate::zone;
 
 /// The types of `$1` to `$count`.
 pub(crate) fn types(plan: &LogicalPlan, named: &[Option<DataType>], count: usize) -> Result<Vec<DataType>, QueryError> {
+    inferred(plan, named, count, roomy)
+}
+
+/// The types of the columns that `$1`, `$2`, … are compared with, where `types` holds what they are compared as.
+pub(crate) fn columns(plan: &LogicalPlan, named: &[Option<DataType>], types: &[DataType]) -> Result<Vec<DataType>, QueryError> {
+    let exact = |data_type: &DataType| if matches!(data_type, DataType::Decimal128(_, _)) { data_type.clone() } else { roomy(data_type) };
+    inferred(plan, named, types.len(), exact)
+}
+
+fn inferred(plan: &LogicalPlan, named: &[Option<DataType>], count: usize, of: impl Fn(&DataType) -> DataType) -> Result<Vec<DataType>, QueryError> {
     let mut inferred: BTreeMap<usize, DataType> = BTreeMap::new();
     let mut found = |placeholder: &Placeholder, data_type: Option<&DataType>| {
         let Some(number) = number(&placeholder.id) else { return };
-        let Some(data_type) = data_type.map(roomy) else { return };
+        let Some(data_type) = data_type.map(&of) else { return };
         inferred.entry(number).and_modify(|known| *known = wider(known, &data_type)).or_insert(data_type);
     };
     plan.apply_with_subqueries(|node| {
@@ -31,8 +43,14 @@ pub(crate) fn types(plan: &LogicalPlan, named: &[Option<DataType>], count: usize
                 }
             }
         }
+        let schema = merge_schema(&node.inputs());
         node.apply_expressions(|expr| {
             expr.apply(|part| {
+                if let Some((placeholder, element)) = of_array(part)
+                    && let Ok(data_type) = element.get_type(&schema)
+                {
+                    found(placeholder, Some(&DataType::new_list(roomy(&data_type), true)));
+                }
                 match part {
                     Expr::Placeholder(placeholder) => found(placeholder, placeholder.field.as_ref().map(|field| field.data_type())),
                     Expr::Cast(cast) => {
@@ -47,8 +65,33 @@ pub(crate) fn types(plan: &LogicalPlan, named: &[Option<DataType>], count: usize
         })
     })?;
     let count = count.max(named.len());
-    let of = |place: usize| named.get(place).cloned().flatten().or_else(|| inferred.get(&(place + 1)).cloned()).unwrap_or(DataType::Utf8);
-    Ok((0..count).map(of).collect())
+    let chosen = |place: usize| match (named.get(place).cloned().flatten(), inferred.get(&(place + 1)).cloned()) {
+        // A client that sends an array as a text.
+        (Some(named), Some(array)) if is_text(&named) && matches!(array, DataType::List(_)) => array,
+        (named, inferred) => named.or(inferred).unwrap_or(DataType::Utf8),
+    };
+    Ok((0..count).map(chosen).collect())
+}
+
+/// A parameter that is an array, and what its elements are compared with: what `x = ANY($1)` and its like are planned as.
+fn of_array(expr: &Expr) -> Option<(&Placeholder, &Expr)> {
+    fn call(expr: &Expr) -> Option<(&str, &[Expr])> {
+        if let Expr::ScalarFunction(ScalarFunction { func, args }) = expr { Some((func.name(), args.as_slice())) } else { None }
+    }
+    match expr {
+        Expr::BinaryExpr(BinaryExpr { left, right, .. }) => [(left, right), (right, left)].into_iter().find_map(|(bound, element)| match call(bound.as_ref()) {
+            Some(("array_min" | "array_max", [Expr::Placeholder(placeholder)])) => Some((placeholder, element.as_ref())),
+            _ => None,
+        }),
+        expr => match call(expr) {
+            Some(("array_has", [Expr::Placeholder(placeholder), element])) => Some((placeholder, element)),
+            _ => None,
+        },
+    }
+}
+
+fn is_text(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
 }
 
 fn number(id: &str) -> Option<usize> {
@@ -78,9 +121,13 @@ fn wider(one: &DataType, other: &DataType) -> DataType {
         DataType::Float64 => Some(7),
         _ => None,
     };
+    if matches!((one, other), (DataType::Decimal128(_, _), DataType::Decimal128(_, _))) && one != other {
+        return roomy(one);
+    }
     match (rank(one), rank(other)) {
         (Some(first), Some(second)) if second > first => other.clone(),
         (None, Some(_)) if *one == DataType::Utf8 => other.clone(),
+        _ if matches!(other, DataType::List(_)) && !matches!(one, DataType::List(_)) => other.clone(),
         _ => one.clone(),
     }
 }
@@ -112,6 +159,12 @@ fn converted(value: ScalarValue, wanted: &DataType, zone: &str, number: usize) -
         return ScalarValue::try_new_null(wanted).map_err(|error| fault(&error));
     }
     let is_text = matches!(value, ScalarValue::Utf8(_) | ScalarValue::Utf8View(_) | ScalarValue::LargeUtf8(_));
+    if let (ScalarValue::Utf8(Some(text)), DataType::List(field)) = (&value, wanted) {
+        let Some(texts) = array_texts(text) else { return Err(fault(&"it is no array, like {a,b}")) };
+        let element = |text: Option<String>| converted(ScalarValue::Utf8(text), field.data_type(), zone, number);
+        let elements = texts.into_iter().map(element).collect::<Result<Vec<_>, _>>()?;
+        return Ok(ScalarValue::List(ScalarValue::new_list_nullable(&elements, field.data_type())));
+    }
     let value = match (value, wanted) {
         // PostgreSQL's own spellings.
         (ScalarValue::Utf8(Some(text)), DataType::Boolean) => match text.trim().to_ascii_lowercase().as_str() {
@@ -146,7 +199,20 @@ mod tests {
         assert_eq!(inferred("SELECT * FROM t WHERE n > $1 AND money > $1", &[], 1).await, [exact]);
         assert_eq!(inferred("SELECT $1::bigint, $3", &[None, Some(DataType::Boolean)], 3).await, [DataType::Int64, DataType::Boolean, DataType::Utf8]);
         assert_eq!(inferred("SELECT * FROM t WHERE n IN ($1, $2)", &[Some(DataType::Int64)], 2).await, [DataType::Int64, DataType::Int32]);
+        let array = |data_type| DataType::new_list(data_type, true);
+        assert_eq!(inferred("SELECT * FROM t WHERE name = ANY($1) AND n <> ALL($2)", &[], 2).await, [array(DataType::Utf8), array(DataType::Int32)]);
+        assert_eq!(inferred("SELECT * FROM t WHERE n = ANY($1)", &[Some(DataType::Utf8)], 1).await, [array(DataType::Int32)]);
+        assert_eq!(inferred("SELECT * FROM t WHERE n > ANY($1)", &[], 1).await, [array(DataType::Int32)]);
         assert!(matches!(inferred("SELECT * FROM t WHERE moment BETWEEN $1 AND now()", &[], 1).await[0], DataType::Timestamp(_, _)));
+    }
+
+    #[tokio::test]
+    async fn a_client_is_told_the_columns_that_its_parameters_are_compared_with() {
+        let context = SessionContext::new();
+        context.sql("CREATE TABLE t AS SELECT 1::int AS n, 1.50::decimal(15,2) AS money").await.unwrap().collect().await.unwrap();
+        let plan = context.state().create_logical_plan("SELECT * FROM t WHERE n = $1 AND money > $2").await.unwrap();
+        let compared = types(&plan, &[], 2).unwrap();
+        assert_eq!(columns(&plan, &[], &compared).unwrap(), [DataType::Int32, DataType::Decimal128(15, 2)]);
     }
 
     #[test]
@@ -161,6 +227,11 @@ mod tests {
         assert_eq!(one(ScalarValue::Utf8(None), DataType::Int32), Ok(ScalarValue::Int32(None)));
         let instant = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
         assert_eq!(one(text("2026-03-01T01:00:00"), instant), Ok(ScalarValue::TimestampMicrosecond(Some(1_772_323_200_000_000), Some("UTC".into()))));
+        let numbers = DataType::new_list(DataType::Int32, true);
+        let list = ScalarValue::List(ScalarValue::new_list_nullable(&[ScalarValue::Int32(Some(1)), ScalarValue::Int32(None)], &DataType::Int32));
+        assert_eq!(one(text("{1,NULL}"), numbers.clone()), Ok(list));
+        assert_eq!(one(text("1"), numbers.clone()), Err("22P02"));
+        assert_eq!(one(text("{a}"), numbers), Err("22P02"));
         assert_eq!(one(text("seven"), DataType::Int32), Err("22P02"));
         assert_eq!(one(text("maybe"), DataType::Boolean), Err("22P02"));
         assert!(values(Vec::new(), &[DataType::Utf8], "UTC").is_err());

@@ -1,7 +1,7 @@
 //! From a statement to a plan, and from a plan to a stream of batches.
 //!
-//! What must stay true: a plan is checked again before it runs; planning and computing take place on the runtime's threads, reading a
-//! store never does.
+//! What must stay true: a plan is checked again before it runs; planning and computing take place on the engine's own threads (see compute),
+//! reading a store on blocking ones.
 
 use std::sync::Arc;
 
@@ -16,18 +16,22 @@ use datafusion::physical_plan::execute_stream;
 use datafusion::sql::parser::Statement as DfStatement;
 
 use crate::answer::caught;
+use crate::bounded;
 use crate::cache::{self, Key};
 use crate::cut::{self, Cut};
 use crate::engine::Shared;
 use crate::errors::QueryError;
 use crate::floats;
 use crate::fulltext;
+use crate::headings;
+use crate::instants;
 use crate::memory;
-use crate::principal::Limits;
+use crate::principal::Principal;
 use crate::queries::Running;
 use crate::settings::{Planning, Settings};
 use crate::table::{Pushdown, Relation};
 use crate::unavailable::{LateNotices, Unavailable};
+use crate::watch::{self, Watch};
 use crate::zone;
 
 /// A query that has begun.
@@ -44,7 +48,11 @@ impl Shared {
         let mut state = self.state(planning)?;
         state.mark_start_execution();
         // Here a statement that asks for PostgreSQL's catalog is put in words that DataFusion knows.
-        let plan = state.statement_to_plan(statement).await.map_err(told)?;
+        let plan = match state.statement_to_plan(statement.clone()).await {
+            Err(error) if headings::is_refused(&error) => state.statement_to_plan(headings::told_apart(statement)).await,
+            planned => planned,
+        };
+        let plan = plan.and_then(instants::coarsened).map_err(told)?;
         SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false).verify_plan(&plan).map_err(told)?;
         Ok(plan)
     }
@@ -53,7 +61,7 @@ impl Shared {
     pub(crate) fn described(&self, planning: &Planning, plan: &LogicalPlan, parameters: &[DataType]) -> Result<SchemaRef, QueryError> {
         let told = |error: DataFusionError| self.told(&error);
         if matches!(plan, LogicalPlan::Explain(_) | LogicalPlan::Analyze(_) | LogicalPlan::DescribeTable(_)) {
-            return Ok(Arc::clone(plan.schema().inner()));
+            return Ok(headings::shown(Arc::clone(plan.schema().inner())));
         }
         let mut plan = plan.clone();
         if !parameters.is_empty() {
@@ -68,7 +76,7 @@ impl Shared {
     }
 
     /// Begins to answer a plan, whose parameters have their values.
-    pub(crate) async fn begin(&self, query: &Running, plan: LogicalPlan, settings: &Settings, limits: &Limits) -> Result<Begun, QueryError> {
+    pub(crate) async fn begin(&self, query: &Running, plan: LogicalPlan, settings: &Settings, asker: &Principal) -> Result<Begun, QueryError> {
         let told = |error: DataFusionError| self.told(&error);
         let (planning, as_of_cut) = (settings.planning(), settings.as_of_cut());
         let unavailable = settings.partial().then(|| Arc::new(Unavailable::default()));
@@ -83,6 +91,7 @@ impl Shared {
         let mut state = self.state(&planning)?;
         let config = state.config_mut();
         config.set_extension(Arc::clone(&query.work));
+        config.set_extension(Arc::new(asker.clone()));
         if let Some(unavailable) = &unavailable {
             config.set_extension(Arc::clone(unavailable));
         }
@@ -96,14 +105,19 @@ impl Shared {
         let plan = Pushdown(settings.pushed()).applied(plan).map_err(told)?;
         let plan = state.optimize(&plan).map_err(told)?;
         fulltext::check(&plan)?;
+        bounded::check(&plan).map_err(told)?;
+        if let Some(rows) = bounded::batch_rows(&plan, state.config().batch_size()).map_err(told)? {
+            *state.config_mut() = state.config().clone().with_batch_size(rows);
+        }
         if let Some(stream) = key.as_ref().and_then(|key| self.cache.find(key)) {
             notices.push("this answer was given before: nothing that it was read from has changed".to_owned());
             return Ok(Begun { stream, notices, late });
         }
         let physical = state.query_planner().create_physical_plan(&plan, &state).await.map_err(told)?;
+        let physical = watch::watched(physical, &Watch { stop: query.stop.clone(), deadline: query.deadline }).map_err(told)?;
         notices.extend(late.take());
         let context = TaskContext::from(&state);
-        let context = match limits.memory_bytes {
+        let context = match asker.limits.memory_bytes {
             Some(bytes) => context.with_runtime(memory::bounded(state.runtime_env(), bytes)),
             None => context,
         };
@@ -113,6 +127,7 @@ impl Shared {
             Some(key) => cache::recorded(&self.cache, &self.stores, key, stream),
             None => stream,
         };
+        let stream = self.compute.stream(stream);
         Ok(Begun { stream, notices, late })
     }
 

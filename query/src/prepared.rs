@@ -107,6 +107,8 @@ pub(crate) struct Inner {
     pub(crate) action: Action,
     pub(crate) schema: SchemaRef,
     pub(crate) parameters: Vec<DataType>,
+    /// The same as the columns are that they are compared with.
+    pub(crate) columns: Vec<DataType>,
     pub(crate) work: Work,
 }
 
@@ -152,6 +154,13 @@ impl Prepared {
     #[must_use]
     pub fn schema(&self) -> SchemaRef {
         Arc::clone(&self.0.schema)
+    }
+
+    /// The types of the columns that `$1`, `$2`, … are compared with: what a client is told that sends exactly the type that it is told. A value in
+    /// one of these fits [`Prepared::parameters`].
+    #[must_use]
+    pub fn parameter_columns(&self) -> &[DataType] {
+        &self.0.columns
     }
 
     /// The types of `$1`, `$2`, …; a value of another type is converted.

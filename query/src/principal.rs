@@ -6,6 +6,8 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::queries::QueryInfo;
+
 /// The way by which a session came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Way {
@@ -43,6 +45,9 @@ pub struct Limits {
     pub queries: Option<usize>,
 }
 
+/// The role that may read and end everyone's queries.
+const ADMIN: &str = "admin";
+
 /// Who a session is.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Principal {
@@ -63,5 +68,11 @@ impl Principal {
     #[must_use]
     pub fn local(way: Way) -> Principal {
         Principal { name: "local".to_owned(), role: "local".to_owned(), way, peer: None, limits: Limits::default() }
+    }
+
+    /// Whether it may read what a query asks, and end it: its own, and as `admin` everyone's.
+    #[must_use]
+    pub fn may_read(&self, query: &QueryInfo) -> bool {
+        self.role == ADMIN || self.name == query.principal
     }
 }

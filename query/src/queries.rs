@@ -169,6 +169,8 @@ impl Queries {
     }
 
     fn ended(&self, query: &Running, state: QueryState, error: Option<&QueryError>) {
+        // What still computes for it looks at this.
+        query.stop.cancel();
         let stream = locked(&query.stream).take();
         locked(&self.running).remove(&query.id);
         let info = query.info(state, error.map(|error| cut_off(&error.to_string())));

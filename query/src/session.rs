@@ -3,7 +3,6 @@
 //! What must stay true: nothing that one session sets is seen by another; a statement's time runs from its planning to its last row;
 //! dropping the session ends what runs on it.
 
-use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -11,9 +10,8 @@ use arrow::datatypes::{DataType, Schema, SchemaRef};
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::parser::Statement as DfStatement;
-use futures::FutureExt;
 
-use crate::answer::{Answer, QueryResult, crashed, text_schema};
+use crate::answer::{Answer, QueryResult, text_schema};
 use crate::engine::Shared;
 use crate::errors::QueryError;
 use crate::parameters;
@@ -23,7 +21,7 @@ use crate::prepared::{Action, Inner, Planned, Prepared, Work};
 use crate::principal::{Principal, Way};
 use crate::queries::Ticket;
 use crate::settings::Settings;
-use crate::statement::{self, Command, Reading};
+use crate::statement::{self, Command};
 
 /// What RESET ALL sets: no setting has this name.
 const ALL: &str = "all";
@@ -68,11 +66,12 @@ impl Session {
         match statement::read(sql)? {
             Command::Read(reading) => {
                 let settings = self.settings().clone();
-                let plan = async {
-                    let plan = self.shared.logical(&settings.planning(), self.rewritten(reading.statement)).await?;
+                let (shared, own, count, statement) = (Arc::clone(&self.shared), settings.clone(), reading.parameters, self.rewritten(reading.statement));
+                let plan = async move {
+                    let plan = shared.logical(&own.planning(), statement).await?;
                     // Without values: an error that says so, where there are parameters.
-                    let types = if reading.parameters == 0 { Vec::new() } else { parameters::types(&plan, &[], reading.parameters)? };
-                    with_values(plan, Vec::new(), &types, settings.zone())
+                    let types = if count == 0 { Vec::new() } else { parameters::types(&plan, &[], count)? };
+                    with_values(plan, Vec::new(), &types, own.zone())
                 };
                 self.run(sql, &settings, plan).await
             }
@@ -90,25 +89,22 @@ impl Session {
     pub async fn prepare(&self, sql: &str, types: &[Option<DataType>]) -> Result<Prepared, QueryError> {
         match statement::read(sql)? {
             Command::Read(reading) => {
-                let timeout = self.settings().timeout();
-                let planned = AssertUnwindSafe(self.planned(sql, reading, types)).catch_unwind();
-                match within(timeout, planned).await? {
-                    Ok(prepared) => prepared,
-                    Err(_) => Err(crashed()),
-                }
+                let settings = self.settings().clone();
+                let (timeout, under) = (settings.timeout(), settings.planning());
+                let (shared, sql, types, count, action) = (Arc::clone(&self.shared), sql.to_owned(), types.to_vec(), reading.parameters, reading.action);
+                let statement = self.rewritten(reading.statement);
+                let planned = async move {
+                    let plan = shared.logical(&under, statement.clone()).await?;
+                    let parameters = parameters::types(&plan, &types, count)?;
+                    let columns = parameters::columns(&plan, &types, &parameters)?;
+                    let schema = shared.described(&under, &plan, &parameters)?;
+                    let work = Work::Plan(Box::new(Planned { statement, plan, under }));
+                    Ok(Prepared(Arc::new(Inner { sql, action, schema, parameters, columns, work })))
+                };
+                within(timeout, self.shared.compute.run(planned)).await?
             }
             command => self.command(sql, command),
         }
-    }
-
-    async fn planned(&self, sql: &str, reading: Reading, types: &[Option<DataType>]) -> Result<Prepared, QueryError> {
-        let under = self.settings().planning();
-        let statement = self.rewritten(reading.statement);
-        let plan = self.shared.logical(&under, statement.clone()).await?;
-        let parameters = parameters::types(&plan, types, reading.parameters)?;
-        let schema = self.shared.described(&under, &plan, &parameters)?;
-        let work = Work::Plan(Box::new(Planned { statement, plan, under }));
-        Ok(Prepared(Arc::new(Inner { sql: sql.to_owned(), action: reading.action, schema, parameters, work })))
     }
 
     /// A statement of PostgreSQL's clients about the server, in words that the planner knows.
@@ -136,7 +132,7 @@ impl Session {
             Command::Session(action) => (action, none(), Work::Action),
             Command::Read(_) => return Err(QueryError::internal("a statement that reads was taken for one that does not")),
         };
-        Ok(Prepared(Arc::new(Inner { sql: sql.to_owned(), action, schema, parameters: Vec::new(), work })))
+        Ok(Prepared(Arc::new(Inner { sql: sql.to_owned(), action, schema, parameters: Vec::new(), columns: Vec::new(), work })))
     }
 
     /// Executes a prepared statement with the values of its parameters. Dropping the stream ends the query.
@@ -146,12 +142,14 @@ impl Session {
     pub async fn execute(&self, prepared: &Prepared, parameters: Vec<ScalarValue>) -> Result<QueryResult, QueryError> {
         let inner = &prepared.0;
         match &inner.work {
-            Work::Plan(planned) => {
+            Work::Plan(_) => {
                 let settings = self.settings().clone();
-                let plan = async {
-                    let under = settings.planning();
-                    let plan = if under == planned.under { planned.plan.clone() } else { self.shared.logical(&under, planned.statement.clone()).await? };
-                    with_values(plan, parameters, &inner.parameters, &under.zone)
+                let (shared, own, prepared) = (Arc::clone(&self.shared), settings.clone(), Arc::clone(inner));
+                let plan = async move {
+                    let Work::Plan(planned) = &prepared.work else { return Err(QueryError::internal("a plan became none")) };
+                    let under = own.planning();
+                    let plan = if under == planned.under { planned.plan.clone() } else { shared.logical(&under, planned.statement.clone()).await? };
+                    with_values(plan, parameters, &prepared.parameters, &under.zone)
                 };
                 self.run(&inner.sql, &settings, plan).await
             }
@@ -161,7 +159,7 @@ impl Session {
     }
 
     /// Plans, and begins to hand over rows.
-    async fn run(&self, sql: &str, settings: &Settings, plan: impl Future<Output = Result<LogicalPlan, QueryError>>) -> Result<QueryResult, QueryError> {
+    async fn run(&self, sql: &str, settings: &Settings, plan: impl Future<Output = Result<LogicalPlan, QueryError>> + Send + 'static) -> Result<QueryResult, QueryError> {
         let timeout = settings.timeout();
         let mut ticket = self.shared.queries.begin(self.id, &self.principal, sql, timeout)?;
         match self.begun(&ticket, settings, plan).await {
@@ -179,18 +177,18 @@ impl Session {
         }
     }
 
-    async fn begun(&self, ticket: &Ticket, settings: &Settings, plan: impl Future<Output = Result<LogicalPlan, QueryError>>) -> Result<Begun, QueryError> {
+    async fn begun(&self, ticket: &Ticket, settings: &Settings, plan: impl Future<Output = Result<LogicalPlan, QueryError>> + Send + 'static) -> Result<Begun, QueryError> {
         let query = &ticket.query;
-        let begun = async { self.shared.begin(query, plan.await?, settings, &self.principal.limits).await };
-        let caught = AssertUnwindSafe(begun).catch_unwind();
+        let (shared, own, asker, running) = (Arc::clone(&self.shared), settings.clone(), self.principal.clone(), Arc::clone(query));
+        let begun = async move {
+            let plan = plan.await?;
+            shared.begin(&running, plan, &own, &asker).await
+        };
         let left = query.deadline.map(|deadline| deadline.saturating_duration_since(std::time::Instant::now()));
         tokio::select! {
             biased;
             () = query.stop.cancelled() => Err(query.why()),
-            begun = within(left, caught) => match begun? {
-                Ok(begun) => begun,
-                Err(_) => Err(crashed()),
-            },
+            begun = within(left, self.shared.compute.run(begun)) => begun?,
         }
     }
 

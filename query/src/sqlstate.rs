@@ -21,7 +21,7 @@ impl QueryError {
             QueryError::Setting { known: false, .. } => "42704",
             QueryError::TooComplex { .. } => "54001",
             QueryError::Cancelled | QueryError::Timeout => "57014",
-            QueryError::Limit { .. } => "54000",
+            QueryError::Limit { .. } | QueryError::TooLarge { .. } => "54000",
             QueryError::TooMany { .. } => "53300",
             QueryError::Store { .. } => "58030",
             QueryError::Memory { .. } => "53200",
@@ -80,7 +80,7 @@ fn invalid(message: &str) -> &'static str {
         "42702"
     } else if has("ivide by zero") || has("ivision by zero") {
         "22012"
-    } else if has("verflow") || has("out of range") || has("too large to store") || has("is too small to store") {
+    } else if has("verflow") || has("Can't cast value") || has("out of range") || has("too large to store") || has("is too small to store") {
         "22003"
     } else if has("Error parsing timestamp") || has("Error parsing date") || has("error parsing date") || has("error parsing time") {
         "22007"
@@ -113,6 +113,7 @@ mod tests {
             ("Divide by zero error", "22012"),
             ("Arithmetic overflow: Overflow happened on: 9223372036854775807 + 1", "22003"),
             ("Cast error: Cannot cast string 'abc' to value of Int64 type", "22P02"),
+            ("Cast error: Can't cast value 99999999999 to type Int32", "22003"),
             ("Parser error: Error parsing timestamp from 'abc': error parsing date", "22007"),
             ("the column seq is in more than one of the tables", "42702"),
             ("Error during planning: No function matches the given name and argument types", "42883"),

@@ -79,6 +79,11 @@ pub(crate) trait Scan: Any + Debug + Send + Sync {
     /// Whether the store returns rows in this order cheaply.
     fn sorts(&self, order: &[Order]) -> bool;
 
+    /// Whether the first rows in this order are the same in the store as in SQL, whatever it takes to find them.
+    fn ranks(&self, order: &[Order]) -> bool {
+        self.sorts(order)
+    }
+
     /// Whether no two rows have the same value in this column.
     fn is_unique(&self, column: usize) -> bool;
 

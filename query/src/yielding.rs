@@ -17,9 +17,13 @@ use datafusion::physical_plan::coop::CooperativeExec;
 use datafusion::physical_plan::joins::{CrossJoinExec, HashJoinExec, NestedLoopJoinExec, SortMergeJoinExec};
 use datafusion::physical_plan::unnest::UnnestExec;
 
-/// DataFusion's own rules, and this one behind them.
+use crate::top::PushDownTop;
+
+/// DataFusion's own rules; before the one that pushes sorts down, the one that pushes the first rows down, and this one behind all.
 pub(crate) fn rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     let mut rules = PhysicalOptimizer::new().rules;
+    let at = rules.iter().position(|rule| rule.name() == "PushdownSort").unwrap_or(rules.len());
+    rules.insert(at, Arc::new(PushDownTop));
     rules.push(Arc::new(Yielding));
     rules
 }

@@ -1,7 +1,7 @@
 //! The session's time zone: of times that a statement writes without an offset, and of times that it is shown.
 //!
-//! What must stay true: only the way changes in which a time is read or shown, never the instant that a store holds; in UTC nothing is
-//! done at all.
+//! What must stay true: only the way changes in which a time is read or shown, never the instant that a store holds. In UTC too a time that is
+//! written has the unit of what it is compared with: DataFusion would take both for nanoseconds, which end in 2262.
 
 use std::sync::Arc;
 
@@ -14,13 +14,16 @@ use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan};
 
+use crate::{headings, instants};
+
 /// The zone in which stores keep times.
 const UTC: &str = "UTC";
 
 /// Columns of times as they are shown in `zone`.
 pub(crate) fn shown(schema: &SchemaRef, zone: &str) -> SchemaRef {
+    let schema = headings::shown(Arc::clone(schema));
     if !schema.fields().iter().any(|field| shown_type(field.data_type(), zone).is_some()) {
-        return Arc::clone(schema);
+        return schema;
     }
     let field = |field: &Arc<Field>| match shown_type(field.data_type(), zone) {
         Some(data_type) => Arc::new(Field::clone(field).with_data_type(data_type)),
@@ -38,7 +41,8 @@ fn shown_type(data_type: &DataType, zone: &str) -> Option<DataType> {
 
 /// A batch whose times are shown as in `schema`. The instants are the same.
 pub(crate) fn show(batch: RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
-    if batch.columns().iter().zip(schema.fields()).all(|(column, field)| column.data_type() == field.data_type()) {
+    let is_shown = |(given, wanted): (&Arc<Field>, &Arc<Field>)| given.data_type() == wanted.data_type() && given.name() == wanted.name();
+    if batch.schema_ref().fields().iter().zip(schema.fields()).all(is_shown) {
         return Ok(batch);
     }
     let column = |(column, field): (&ArrayRef, &Arc<Field>)| -> Result<ArrayRef> {
@@ -50,17 +54,30 @@ pub(crate) fn show(batch: RecordBatch, schema: &SchemaRef) -> Result<RecordBatch
 
 /// A text as an instant: without an offset it is of `zone`.
 pub(crate) fn instant(value: &ScalarValue, wanted: &DataType, zone: &str) -> Result<ScalarValue> {
+    let whole;
+    let value = match text(value) {
+        Some(text) if matches!(wanted, DataType::Timestamp(_, _)) => {
+            whole = ScalarValue::Utf8(Some(instants::with_seconds(text).into_owned()));
+            &whole
+        }
+        _ => value,
+    };
     match wanted {
         DataType::Timestamp(unit, Some(_)) => value.cast_to(&DataType::Timestamp(*unit, Some(zone.into())))?.cast_to(wanted),
         wanted => value.cast_to(wanted),
     }
 }
 
+/// The text of a value that is one.
+fn text(value: &ScalarValue) -> Option<&str> {
+    match value {
+        ScalarValue::Utf8(text) | ScalarValue::Utf8View(text) | ScalarValue::LargeUtf8(text) => text.as_deref(),
+        _ => None,
+    }
+}
+
 /// A plan in which times that are written without an offset, and compared with instants, are of `zone`.
 pub(crate) fn localized(plan: LogicalPlan, zone: &str) -> Result<LogicalPlan> {
-    if zone == UTC {
-        return Ok(plan);
-    }
     let rewritten = plan.transform_up_with_subqueries(|node| {
         let schema = if let LogicalPlan::TableScan(scan) = &node { DFSchema::clone(&scan.projected_schema) } else { merge_schema(&node.inputs()) };
         let names = NamePreserver::new(&node);
@@ -121,12 +138,24 @@ fn placed(expr: Expr, wanted: &DataType, zone: &str) -> Expr {
     let cast = |expr: Expr, to: DataType| Expr::Cast(Cast::new(Box::new(expr), to));
     let of_zone = |unit: TimeUnit| DataType::Timestamp(unit, Some(zone.into()));
     let unit = if let DataType::Timestamp(unit, _) = wanted { *unit } else { TimeUnit::Microsecond };
-    let local = match &expr {
-        Expr::Literal(ScalarValue::Utf8(_) | ScalarValue::Utf8View(_) | ScalarValue::LargeUtf8(_), _) => expr,
+    if zone == UTC
+        && let Expr::Literal(value, metadata) = &expr
+        && text(value).is_some()
+        && let Ok(value) = instant(value, wanted, zone)
+    {
+        return Expr::Literal(value, metadata.clone());
+    }
+    let local = match expr {
+        Expr::Literal(value, metadata) if text(&value).is_some() => {
+            let whole = text(&value).map(|text| instants::with_seconds(text).into_owned());
+            Expr::Literal(ScalarValue::Utf8(whole), metadata)
+        }
         // A date is its midnight.
-        _ => cast(expr, DataType::Timestamp(unit, None)),
+        expr => cast(expr, DataType::Timestamp(unit, None)),
     };
-    cast(cast(local, of_zone(unit)), wanted.clone())
+    let of_session = of_zone(unit);
+    let placed = cast(local, of_session.clone());
+    if of_session == *wanted { placed } else { cast(placed, wanted.clone()) }
 }
 
 #[cfg(test)]
@@ -149,6 +178,14 @@ mod tests {
         assert!(berlin.contains("Europe/Berlin"), "{berlin}");
         assert_eq!(rewritten(col("at").gt(col("at"))), "at > at");
         assert_eq!(rewritten(lit("a").eq(lit("b"))), "Utf8(\"a\") = Utf8(\"b\")");
+    }
+
+    #[test]
+    fn a_time_beyond_nanoseconds_is_an_instant() {
+        let last = compared(col("at").lt_eq(lit("9999-12-31T23:59:59.999999Z")), &schema(), UTC).unwrap().data.to_string();
+        assert!(last.contains("TimestampMicrosecond(253402300799999999"), "{last}");
+        let listed = compared(col("at").in_list(vec![lit("2026-01-20 03:00")], false), &schema(), UTC).unwrap().data.to_string();
+        assert!(listed.contains("TimestampMicrosecond(1768878000000000"), "{listed}");
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! The ways into SQL: PostgreSQL's wire protocol, Arrow Flight SQL and HTTP, over one engine.
 //!
+//! Connections are served on the threads of whoever starts the servers; the engine plans and computes on others, so that whatever a query does, connections are
+//! taken and requests to cancel are heard.
+//!
 //! What must stay true: every connection has a principal; an address that is not loopback is served with TLS and credentials or
 //! not at all; what a protocol cannot say is an error of that protocol, never a panic.
 
@@ -68,7 +71,8 @@ pub async fn start(engine: Engine, settings: ServeSettings, stop: CancellationTo
     let http = bound("sql.http", settings.http).await?;
     let address = |listener: &Option<TcpListener>| listener.as_ref().and_then(|listener| listener.local_addr().ok());
     let mut running = Running { postgres: address(&postgres), flight: address(&flight), http: address(&http), servers: JoinSet::new(), stop: stop.clone() };
-    spawn(&mut running.servers, postgres.map(|listener| postgres::serve(listener, engine.clone(), Arc::clone(&access), stop.clone())));
+    let only_encrypted = running.postgres.is_some_and(|address| settings.only_encrypted(address));
+    spawn(&mut running.servers, postgres.map(|listener| postgres::serve(listener, engine.clone(), Arc::clone(&access), only_encrypted, stop.clone())));
     spawn(&mut running.servers, flight.map(|listener| flight::serve(listener, engine.clone(), Arc::clone(&access), stop.clone())));
     spawn(&mut running.servers, http.map(|listener| http::serve(listener, engine.clone(), Arc::clone(&access), stop.clone())));
     Ok(running)

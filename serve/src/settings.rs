@@ -29,6 +29,9 @@ pub struct ServeSettings {
     pub roles: BTreeMap<String, Limits>,
     /// Certificate and key.
     pub tls: Option<TlsFiles>,
+    /// Whether clients of PostgreSQL's protocol that do not encrypt are let in on loopback where there are users and a certificate. By default they are not,
+    /// as with PostgreSQL's `hostssl`; on an address that others reach they never are.
+    pub plain_on_loopback: bool,
 }
 
 /// Someone who may connect.
@@ -52,6 +55,12 @@ pub struct TlsFiles {
 }
 
 impl ServeSettings {
+    /// Whether clients of PostgreSQL's protocol that do not encrypt are refused on this address.
+    #[must_use]
+    pub fn only_encrypted(&self, address: SocketAddr) -> bool {
+        !address.ip().is_loopback() || (self.tls.is_some() && !self.users.is_empty() && !self.plain_on_loopback)
+    }
+
     /// Whether these belong together: an address that others reach has users and a certificate, each user has a role that there is.
     ///
     /// # Errors
@@ -119,6 +128,19 @@ mod tests {
         assert!(settings.check().is_ok());
         let loopback = ServeSettings { postgres: Some("[::1]:5433".parse().unwrap()), http: Some("127.0.0.1:8080".parse().unwrap()), ..ServeSettings::default() };
         assert!(loopback.check().is_ok());
+    }
+
+    #[test]
+    fn a_password_is_asked_for_without_encryption_only_where_a_setting_says_so() {
+        let (inside, outside) = ("127.0.0.1:5433".parse().unwrap(), "10.0.0.1:5433".parse().unwrap());
+        let tls = Some(TlsFiles { cert_file: "c".into(), key_file: "k".into() });
+        let open = ServeSettings { tls: tls.clone(), ..ServeSettings::default() };
+        assert!(!open.only_encrypted(inside) && open.only_encrypted(outside), "where everyone is trusted there is no password to be read");
+        let known = ServeSettings { users: vec![user("ann", LOCAL_ROLE)], ..open };
+        assert!(known.only_encrypted(inside));
+        let plain = ServeSettings { plain_on_loopback: true, ..known.clone() };
+        assert!(!plain.only_encrypted(inside) && plain.only_encrypted(outside));
+        assert!(!ServeSettings { tls: None, ..known }.only_encrypted(inside), "without a certificate nobody could come in");
     }
 
     #[test]

@@ -15,11 +15,16 @@ const DEFAULT_SCHEMA: &str = "ledger";
 /// Keywords that are offered, the likeliest first, between commas; their words are also what can't be a table's alias.
 const KEYWORDS: &str = "SELECT,FROM,WHERE,GROUP BY,ORDER BY,HAVING,LIMIT,OFFSET,JOIN,INNER JOIN,LEFT JOIN,RIGHT JOIN,FULL JOIN,CROSS JOIN,ON,USING,AS,\
     AND,OR,NOT,IN,EXISTS,BETWEEN,LIKE,ILIKE,IS NULL,IS NOT NULL,NULL,TRUE,FALSE,ALL,ASC,DESC,DISTINCT,CASE,WHEN,THEN,ELSE,END,CAST,EXTRACT,DATE,INTERVAL,\
-    TIMESTAMP,FILTER,OVER,PARTITION BY,WINDOW,UNION,UNION ALL,EXCEPT,INTERSECT,WITH,VALUES,EXPLAIN,EXPLAIN ANALYZE,COPY,SET,SHOW";
+    TIMESTAMP,FILTER,OVER,PARTITION BY,WINDOW,UNION,UNION ALL,EXCEPT,INTERSECT,WITH,VALUES,EXPLAIN,EXPLAIN ANALYZE,COPY,SET,SHOW,RESET";
 /// Functions by name; full text first, since it is this database's own.
 const FUNCTIONS: &[&str] = &["match(", "score()", "avg(", "coalesce(", "count(", "date_trunc(", "lower(", "max(", "min(", "now()", "round(", "sum("];
-/// What `SET` and `SHOW` know.
-const SETTINGS: &[&str] = &["wardhouse.read"];
+/// What `SET`, `SHOW` and `RESET` know: what is Wardhouse's own, what is set most, and the rest of docs/sql-reference.md, between commas.
+const SETTINGS: &str = "wardhouse.read,wardhouse.unavailable,wardhouse.cache,wardhouse.pushdown,statement_timeout,TimeZone,search_path,application_name,bytea_output,\
+    client_encoding,client_min_messages,DateStyle,default_transaction_deferrable,default_transaction_isolation,default_transaction_read_only,\
+    escape_string_warning,extra_float_digits,idle_in_transaction_session_timeout,idle_session_timeout,in_hot_standby,integer_datetimes,\
+    IntervalStyle,is_superuser,jit,lc_collate,lc_ctype,lc_messages,lock_timeout,max_identifier_length,max_index_keys,row_security,\
+    server_encoding,server_version,server_version_num,session_authorization,standard_conforming_strings,transaction_deferrable,\
+    transaction_isolation,transaction_read_only,xmloption";
 
 /// Where the candidates are to be put, as a byte of `buffer`, and what they are, the likeliest first.
 pub(super) fn candidates(buffer: &str, cursor: usize, tables: &[TableInfo]) -> (usize, Vec<String>) {
@@ -41,8 +46,8 @@ pub(super) fn candidates(buffer: &str, cursor: usize, tables: &[TableInfo]) -> (
     // What is being typed is not yet a name.
     let named: Vec<Token<'_>> = statement.iter().filter(|token| prefix.is_empty() || token.start != start).copied().collect();
     let mentions = mentions(&named, tables);
-    if preceding.last().is_some_and(|token| token.is_word("set") || token.is_word("show")) && qualifier.is_empty() {
-        offers.add_all(SETTINGS.iter().copied());
+    if preceding.last().is_some_and(|token| ["set", "show", "reset"].iter().any(|word| token.is_word(word))) {
+        offers.settings(&qualifier);
     } else if names_a_table(preceding) {
         match qualifier.last() {
             Some(schema) => offers.tables_of(schema, tables),
@@ -202,6 +207,17 @@ impl Offers<'_> {
     fn add_all<'o>(&mut self, offers: impl IntoIterator<Item = &'o str>) {
         for offer in offers {
             self.add(offer, offer.to_owned());
+        }
+    }
+
+    /// Settings, or what is left of their names behind the dots that stand there.
+    fn settings(&mut self, qualifier: &[String]) {
+        let before = if qualifier.is_empty() { String::new() } else { format!("{}.", qualifier.join(".")) };
+        for setting in SETTINGS.split(',') {
+            let named = setting.get(..before.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(&before));
+            if let Some(rest) = setting.get(before.len()..).filter(|_| named) {
+                self.add(rest, rest.to_owned());
+            }
         }
     }
 

@@ -23,6 +23,7 @@ use crate::errors::QueryError;
 use crate::exec::Sink;
 use crate::predicate::Predicate;
 use crate::store::wait;
+use crate::surveys::Surveys;
 use crate::table::{Order, Prepared, Request, Scan, Support, Survey};
 
 /// How long a view stays open between two pages: as long as whoever reads may take over one.
@@ -37,6 +38,7 @@ const WANTED: &str = "pit_id,hits.hits._source,hits.hits._score,hits.hits.sort";
 pub(crate) struct AlertsScan {
     pub(super) store: Arc<ElasticsearchAlerts>,
     pub(super) schema: SchemaRef,
+    pub(super) surveys: Arc<Surveys>,
 }
 
 impl Scan for AlertsScan {
@@ -57,8 +59,10 @@ impl Scan for AlertsScan {
     }
 
     fn survey(&self) -> Result<Survey, QueryError> {
-        let rows = wait(self.store.size()).map_err(|failure| self.store.failed(&failure))?;
-        Ok(Survey { rows, keys: Vec::new() })
+        self.surveys.recent(|| {
+            let rows = wait(self.store.size()).map_err(|failure| self.store.failed(&failure))?;
+            Ok(Survey { rows, keys: Vec::new() })
+        })
     }
 
     fn prepare(&self, request: &Request, _survey: &Survey) -> Result<Arc<dyn Prepared>, QueryError> {

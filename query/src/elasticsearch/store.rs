@@ -86,20 +86,21 @@ impl ElasticsearchAlerts {
 
     /// The published positions of each stream, as they are at this moment.
     pub(super) async fn published(&self, client: &Client) -> Result<Vec<Reached>, Failure> {
-        let mut published = Vec::new();
-        for (stream, rows) in STREAMS {
-            let path = format!("{}/_doc/{stream}", self.settings.positions());
-            match client.ask::<Held>(Method::Get, &path, &[], None).await {
-                Ok(held) => {
-                    let reached = |(partition, at): (u32, Published)| Reached { stream, partition, rows: i64::from(rows + partition), at };
-                    published.extend(held.positions.partitions.into_iter().map(reached));
-                }
-                // Of an index that is not there, the server says so by a name.
-                Err(failure) if failure.status == Some(404) && failure.kind.is_empty() => {}
-                Err(failure) => return Err(failure),
+        let each = STREAMS.map(|(stream, rows)| self.published_of(client, stream, rows));
+        Ok(futures::future::try_join_all(each).await?.into_iter().flatten().collect())
+    }
+
+    async fn published_of(&self, client: &Client, stream: &'static str, rows: u32) -> Result<Vec<Reached>, Failure> {
+        let path = format!("{}/_doc/{stream}", self.settings.positions());
+        match client.ask::<Held>(Method::Get, &path, &[], None).await {
+            Ok(held) => {
+                let reached = |(partition, at): (u32, Published)| Reached { stream, partition, rows: i64::from(rows + partition), at };
+                Ok(held.positions.partitions.into_iter().map(reached).collect())
             }
+            // Of an index that is not there, the server says so by a name.
+            Err(failure) if failure.status == Some(404) && failure.kind.is_empty() => Ok(Vec::new()),
+            Err(failure) => Err(failure),
         }
-        Ok(published)
     }
 
     /// How many alerts there are, published or not: the server knows it without looking at them.
@@ -136,7 +137,7 @@ impl RoleStore for ElasticsearchAlerts {
 
     fn relations(self: Arc<Self>) -> Vec<Relation> {
         let shape = shape::search();
-        let scan = AlertsScan { store: self, schema: Arc::clone(&shape.schema) };
+        let scan = AlertsScan { store: self, schema: Arc::clone(&shape.schema), surveys: Arc::default() };
         vec![Relation::new("search", &shape, Arc::new(scan))]
     }
 }

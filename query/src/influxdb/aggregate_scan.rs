@@ -127,7 +127,7 @@ impl Reading<'_> {
     }
 
     fn group(&mut self, series: &Series<'_>, row: &[Datum<'_>]) -> Result<bool, QueryError> {
-        let found = aggregates::group(&self.of.scan.shape, &self.of.aggregation, series, row).ok_or_else(|| self.damaged(&"the answer lacks a value"))?;
+        let found = aggregates::group(&self.of.scan.shape, &self.of.aggregation, &self.asked.selected, series, row).ok_or_else(|| self.damaged(&"the answer lacks a value"))?;
         let Found { mut part, doubtful } = found;
         for place in doubtful {
             let Some(exact) = self.exact(place, series, row)? else { return Ok(false) };

@@ -2,17 +2,18 @@
 //!
 //! What must stay true: a point is in one statement and no other. The points of years that InfluxDB does not know are read one by one, their
 //! time is made up; so are those of the first and the last bins that it has, which it cuts at the ends of its own time (seen at 2.7). Its
-//! sums wrap at 64 bits, which sums of integers do in SQL, too; where one of money may have, it is added up anew from the points.
+//! sums wrap at 64 bits, which sums of integers do in SQL, too; one of money surely has not where a double says that it is far from that.
+//! Where it may have, it is added up anew from the points.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use arrow::datatypes::DataType;
 use serde_json::Value as Json;
 use wh_stores::influxdb::answer::{Datum, Series};
 use wh_stores::influxdb::points::{SECONDS, second_and_block, text_of};
 
 use super::dialect::{Condition, Kind, kind};
 use super::place::place_of;
+use super::selected::{Selected, computed, is_held, is_money, selected};
 use super::statements::{Query, SOME_FIELD, asked, columns};
 use crate::aggregate::{Aggregation, DAY, Function, Group, Measure};
 use crate::partial::{Grid, Held, Part, Partial};
@@ -23,8 +24,6 @@ use crate::shape::Shape;
 const SECOND: i64 = 1_000_000;
 /// Longest bins: two of them at either end of time are read point by point.
 const LONGEST: i64 = 366 * DAY;
-/// Where the number of points stands in an answer; before it, the time.
-const COUNT: usize = 1;
 
 /// Whether InfluxDB computes it exactly.
 pub(super) fn takes(shape: &Shape, aggregation: &Aggregation) -> bool {
@@ -69,6 +68,8 @@ pub(super) struct Aggregated {
     pub(super) query: Query,
     /// How many of them give points one by one; the one behind them gives groups.
     pub(super) single: usize,
+    /// What that one selects.
+    pub(super) selected: Vec<Selected>,
     /// The seconds of that one, the first and the last.
     seconds: (i64, i64),
     condition: String,
@@ -109,8 +110,9 @@ pub(super) fn aggregated<'p>(shape: &Shape, aggregation: &Aggregation, predicate
     }
     let by = if by.is_empty() { String::new() } else { format!(" GROUP BY {}{behind}", by.join(", ")) };
     let before = query.statements;
-    query.in_range(&computed(shape, aggregation), seconds, &condition, &by)?;
-    Some(Aggregated { query, single: before, seconds, condition, grid })
+    let selected = selected(shape, aggregation);
+    query.in_range(&computed(shape, &selected), seconds, &condition, &by)?;
+    Some(Aggregated { query, single: before, selected, seconds, condition, grid })
 }
 
 /// The tags that a statement groups by: those of the groups, and those whose different values are counted.
@@ -128,35 +130,6 @@ fn tags<'s>(shape: &'s Shape, aggregation: &Aggregation) -> Vec<&'s str> {
     tags
 }
 
-fn is_money(shape: &Shape, column: usize) -> bool {
-    matches!(shape.schema.field(column).data_type(), DataType::Decimal128(_, _))
-}
-
-/// What the statement of the groups selects, in the order in which [`group`] reads it.
-fn computed(shape: &Shape, aggregation: &Aggregation) -> String {
-    let mut selected = vec![format!("count(\"{SOME_FIELD}\") AS \"n\"")];
-    let mut select = |function: &str, column: usize| {
-        let place = selected.len();
-        selected.push(format!("{function}(\"{}\") AS \"m{place}\"", shape.schema.field(column).name()));
-    };
-    for Measure { function, column } in &aggregation.measures {
-        let Some(column) = *column else { continue };
-        match function {
-            Function::Count | Function::CountDistinct => {}
-            Function::Min => select("min", column),
-            Function::Max => select("max", column),
-            Function::Sum => {
-                select("sum", column);
-                if is_money(shape, column) {
-                    select("min", column);
-                    select("max", column);
-                }
-            }
-        }
-    }
-    selected.join(", ")
-}
-
 /// A group of an answer.
 #[derive(Debug, PartialEq)]
 pub(super) struct Found {
@@ -166,7 +139,7 @@ pub(super) struct Found {
 }
 
 /// Reads a row of the statement of the groups. Nothing where it lacks something.
-pub(super) fn group(shape: &Shape, aggregation: &Aggregation, series: &Series<'_>, row: &[Datum<'_>]) -> Option<Found> {
+pub(super) fn group(shape: &Shape, aggregation: &Aggregation, selected: &[Selected], series: &Series<'_>, row: &[Datum<'_>]) -> Option<Found> {
     let tag = |column: usize| {
         let tag = series.tags.get(shape.schema.field(column).name())?;
         if kind(shape, column) == Kind::Number { tag.parse().ok().map(Held::Int) } else { Some(Held::Text(text_of(tag).into_owned())) }
@@ -179,24 +152,20 @@ pub(super) fn group(shape: &Shape, aggregation: &Aggregation, series: &Series<'_
             (None, Group::Time { .. }) => return None,
         });
     }
-    let points = row.get(COUNT)?.int()?;
-    let mut rest = row.get(COUNT + 1..)?.iter();
+    // Behind the time.
+    let datum = |wanted: Selected| row.get(1 + selected.iter().position(|one| *one == wanted)?);
+    let int = |wanted: Selected| datum(wanted)?.int();
     let (mut measures, mut doubtful) = (Vec::with_capacity(aggregation.measures.len()), Vec::new());
     for (place, measure) in aggregation.measures.iter().enumerate() {
-        let mut next = || rest.next().and_then(Datum::int);
         measures.push(match (measure.function, measure.column) {
-            (Function::Count, _) => Partial::Count(points),
+            (Function::Count, _) => Partial::Count(int(Selected::Points)?),
             (Function::CountDistinct, Some(column)) => Partial::Distinct(BTreeSet::from([tag(column)?])),
-            (Function::Min, Some(_)) => Partial::Min(Some(Held::Int(next()?))),
-            (Function::Max, Some(_)) => Partial::Max(Some(Held::Int(next()?))),
+            (Function::Min, Some(column)) => Partial::Min(Some(Held::Int(int(Selected::Least(column))?))),
+            (Function::Max, Some(column)) => Partial::Max(Some(Held::Int(int(Selected::Greatest(column))?))),
             (Function::Sum, Some(column)) => {
-                let sum = next()?;
-                if is_money(shape, column) {
-                    let (least, greatest) = (next()?, next()?);
-                    let most = i128::from(points) * i128::from(least.unsigned_abs().max(greatest.unsigned_abs()));
-                    if most > i128::from(i64::MAX) {
-                        doubtful.push(place);
-                    }
+                let sum = int(Selected::Sum(column))?;
+                if is_money(shape, column) && !is_held(datum(Selected::Rough(column))?)? {
+                    doubtful.push(place);
                 }
                 Partial::Sum(Some(i128::from(sum)))
             }

@@ -5,6 +5,7 @@ mod aggregates;
 pub(crate) mod dialect;
 mod place;
 pub(crate) mod scan;
+mod selected;
 mod statements;
 pub(crate) mod store;
 

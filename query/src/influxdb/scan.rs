@@ -23,6 +23,7 @@ use crate::exec::Sink;
 use crate::predicate::Predicate;
 use crate::shape::Shape;
 use crate::store::SinkStore;
+use crate::surveys::Surveys;
 use crate::table::{Order, Prepared, Request, Scan, Support, Survey};
 
 /// The points, as something that can be scanned.
@@ -30,6 +31,7 @@ use crate::table::{Order, Prepared, Request, Scan, Support, Survey};
 pub(crate) struct ThroughputScan {
     pub(crate) store: Arc<InfluxdbMetrics>,
     pub(crate) shape: Arc<Shape>,
+    pub(super) surveys: Arc<Surveys>,
 }
 
 impl Scan for ThroughputScan {
@@ -52,8 +54,10 @@ impl Scan for ThroughputScan {
 
     fn survey(&self) -> Result<Survey, QueryError> {
         // There are at most as many points as transactions: most are alone in their second.
-        let stored: i64 = self.store.positions()?.iter().map(|position| position.stored).sum();
-        Ok(Survey { rows: usize::try_from(stored).ok(), keys: Vec::new() })
+        self.surveys.recent(|| {
+            let stored: i64 = self.store.positions()?.iter().map(|position| position.stored).sum();
+            Ok(Survey { rows: usize::try_from(stored).ok(), keys: Vec::new() })
+        })
     }
 
     fn prepare(&self, request: &Request, _survey: &Survey) -> Result<Arc<dyn Prepared>, QueryError> {

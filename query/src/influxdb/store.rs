@@ -103,7 +103,7 @@ impl RoleStore for InfluxdbMetrics {
 
     fn relations(self: Arc<Self>) -> Vec<Relation> {
         let shape = shape::metrics();
-        let scan = ThroughputScan { store: self, shape: Arc::new(shape.clone()) };
+        let scan = ThroughputScan { store: self, shape: Arc::new(shape.clone()), surveys: Arc::default() };
         vec![Relation::new("metrics", &shape, Arc::new(scan))]
     }
 }

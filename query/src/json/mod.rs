@@ -29,6 +29,7 @@ pub(crate) use member::{Beside, MemberTest, Shown, Step};
 pub(crate) use operators::JsonOperators;
 pub(crate) use pushed::{Member, condition};
 pub(crate) use types::JsonTypes;
+pub(crate) use value::array_texts;
 
 /// The functions.
 pub(crate) fn functions() -> Vec<ScalarUDF> {

@@ -82,6 +82,11 @@ pub(super) fn has_key(json: &str, key: &str) -> Option<bool> {
 
 /// The texts of a PostgreSQL array of text, `{a,"b c"}`; `None` where it is none, or has NULL in it.
 pub(super) fn text_array(array: &str) -> Option<Vec<String>> {
+    array_texts(array)?.into_iter().collect()
+}
+
+/// The elements of a PostgreSQL array of one dimension, `{a,"b c",NULL}`; `None` where it is none.
+pub(crate) fn array_texts(array: &str) -> Option<Vec<Option<String>>> {
     let inner = array.trim().strip_prefix('{')?.strip_suffix('}')?;
     let mut texts = Vec::new();
     if inner.trim().is_empty() {
@@ -91,6 +96,7 @@ pub(super) fn text_array(array: &str) -> Option<Vec<String>> {
     loop {
         while chars.next_if(|c| c.is_whitespace()).is_some() {}
         let mut text = String::new();
+        let mut is_null = false;
         if chars.next_if_eq(&'"').is_some() {
             loop {
                 match chars.next()? {
@@ -109,11 +115,12 @@ pub(super) fn text_array(array: &str) -> Option<Vec<String>> {
                 }
             }
             text.truncate(text.trim_end().len());
-            if text.is_empty() || text.eq_ignore_ascii_case("null") {
+            if text.is_empty() {
                 return None;
             }
+            is_null = text.eq_ignore_ascii_case("null");
         }
-        texts.push(text);
+        texts.push((!is_null).then_some(text));
         match chars.next() {
             None => return Some(texts),
             Some(',') => {}

@@ -1,8 +1,8 @@
 //! Which questions are put to MongoDB for some ranges of keys, and how EXPLAIN shows them.
 //!
 //! What must stay true: pure; the answers together, one after another, are the documents with these keys that the filter matches, each once,
-//! in the order of the key where that is asked for. Ranges are what leaves out the documents that a reader must not see: those on their
-//! way, and those below the floor.
+//! in the order that is asked for. Ranges are what leaves out the documents that a reader must not see: those on their way, and those below
+//! the floor. What is missing and what is null sort before all else there, and so they do where an order is asked for.
 
 use std::fmt::Write as _;
 
@@ -17,25 +17,58 @@ use crate::table::Order;
 const SMALL: i64 = 1_000;
 /// Ranges that are asked together.
 const TOGETHER: usize = 200;
+/// Most fields that the server sorts by: its own bound is 32.
+const MAX_FIELDS: usize = 16;
+
+/// In which order documents are asked for.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Sorting {
+    /// In any.
+    Any,
+    /// By the key.
+    Key { descending: bool },
+    /// By fields, which a limit goes with: the server finds the first of all documents.
+    Fields(Document),
+}
+
+impl Sorting {
+    /// What the server sorts by.
+    fn keys(&self) -> Option<Document> {
+        match self {
+            Sorting::Any => None,
+            Sorting::Key { descending } => Some(doc! { "_id": direction(*descending) }),
+            Sorting::Fields(fields) => Some(fields.clone()),
+        }
+    }
+}
+
+fn direction(descending: bool) -> i32 {
+    if descending { -1 } else { 1 }
+}
 
 /// One question.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Find {
     pub(super) filter: Document,
-    /// 1 or -1: by the key.
-    pub(super) sort: Option<i32>,
-    /// Where the index of transactions is asked: the ranges in which a document's key must lie to be seen. Elsewhere they are in the filter.
+    pub(super) sort: Option<Document>,
+    /// Whether the index of transactions is to be asked.
+    pub(super) by_transaction: bool,
+    /// Where they are not in the filter: the ranges in which a document's key must lie to be seen.
     pub(super) seen: Option<Vec<Range>>,
 }
 
 /// The questions whose answers together, one after another, are the documents with these keys that are asked for.
-pub(super) fn finds(asked: &Asked<'_>, ranges: Vec<Range>, descending: Option<bool>) -> Vec<Find> {
-    let sort = descending.map(|descending| if descending { -1 } else { 1 });
+pub(super) fn finds(asked: &Asked<'_>, ranges: Vec<Range>, sorting: &Sorting) -> Vec<Find> {
+    let (sort, by_transaction) = (sorting.keys(), asked.by_transaction);
     if ranges.is_empty() {
         return Vec::new();
     }
-    if asked.by_transaction {
-        return vec![Find { filter: asked.filter.clone(), sort, seen: Some(ranges) }];
+    if let Sorting::Fields(_) = sorting {
+        // The first of all of them are found by one question, which has to know what may be seen.
+        return vec![Find { filter: seen_within(asked, &ranges), sort, by_transaction, seen: None }];
+    }
+    if by_transaction {
+        return vec![Find { filter: asked.filter.clone(), sort, by_transaction, seen: Some(ranges) }];
     }
     let mut groups: Vec<Vec<Range>> = Vec::new();
     for range in ranges {
@@ -45,17 +78,16 @@ pub(super) fn finds(asked: &Asked<'_>, ranges: Vec<Range>, descending: Option<bo
             _ => groups.push(vec![range]),
         }
     }
-    if descending == Some(true) {
+    if *sorting == (Sorting::Key { descending: true }) {
         groups.reverse();
     }
-    let question = |group: Vec<Range>| {
-        let mut filters = vec![within(&group)];
-        if !asked.filter.is_empty() {
-            filters.push(asked.filter.clone());
-        }
-        Find { filter: all(filters), sort, seen: None }
-    };
-    groups.into_iter().map(question).collect()
+    groups.iter().map(|group| Find { filter: seen_within(asked, group), sort: sort.clone(), by_transaction, seen: None }).collect()
+}
+
+/// What matches the documents with these keys that are asked for.
+fn seen_within(asked: &Asked<'_>, ranges: &[Range]) -> Document {
+    let filters = std::iter::once(within(ranges)).chain((!asked.filter.is_empty()).then(|| asked.filter.clone()));
+    all(filters.collect())
 }
 
 /// What matches the documents with these keys.
@@ -78,13 +110,40 @@ pub(super) fn key_order(table: &Table, order: &[Order]) -> Option<bool> {
     }
 }
 
+/// The order as the server is asked for it, where it is that of a few fields and has what is missing at the same end. Each name stands in it once.
+fn field_order(table: &Table, order: &[Order]) -> Option<Document> {
+    let mut fields = Document::new();
+    for by in order {
+        let path = table.sources.get(by.column)?.path()?;
+        let is_nullable = table.shape.schema.fields().get(by.column)?.is_nullable();
+        if is_nullable && by.nulls_first == by.descending {
+            return None;
+        }
+        if !fields.contains_key(path) {
+            fields.insert(path, direction(by.descending));
+        }
+    }
+    (fields.len() <= MAX_FIELDS).then_some(fields)
+}
+
+/// How documents are asked for in an order; `None` where the server has another one.
+pub(super) fn sorting(table: &Table, order: &[Order]) -> Option<Sorting> {
+    if order.is_empty() {
+        return Some(Sorting::Any);
+    }
+    match key_order(table, order) {
+        Some(descending) => Some(Sorting::Key { descending }),
+        None => field_order(table, order).map(Sorting::Fields),
+    }
+}
+
 /// What is asked, for EXPLAIN.
-pub(super) fn shown(asked: &Asked<'_>, projection: &Document, ranges: &[Range], descending: Option<bool>, limit: Option<usize>, parts: usize) -> String {
+pub(super) fn shown(asked: &Asked<'_>, projection: &Document, ranges: &[Range], sorting: &Sorting, limit: Option<usize>, parts: usize) -> String {
     let counted = projection.len() == 1 && !asked.by_transaction;
     let mut text = if counted { format!("db.documents.find({})", asked.filter) } else { format!("db.documents.find({}, {projection})", asked.filter) };
     let mut add = |part: &str| text.push_str(part);
-    if let Some(descending) = descending {
-        add(if descending { ".sort({ \"_id\": -1 })" } else { ".sort({ \"_id\": 1 })" });
+    if let Some(keys) = sorting.keys() {
+        add(&format!(".sort({keys})"));
     }
     if let Some(limit) = limit {
         add(&format!(".limit({limit})"));

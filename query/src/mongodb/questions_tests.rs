@@ -29,21 +29,21 @@ fn conditions_on_the_key_become_ranges_and_the_rest_a_filter() {
     let ranges = table.keys.ranges(&visible, &asked.keyed, (i64::MIN, i64::MAX));
     let base = 1_i64 << 40;
     assert_eq!(ranges, [(base + 5, base + 20)]);
-    let found = finds(&asked, ranges.clone(), Some(true));
+    let found = finds(&asked, ranges.clone(), &Sorting::Key { descending: true });
     let wanted = doc! { "$and": [{ "_id": { "$gte": base + 5, "$lt": base + 20 } }, { "user_id": { "$eq": "u" } }] };
-    assert_eq!(found, [Find { filter: wanted, sort: Some(-1), seen: None }]);
+    assert_eq!(found, [Find { filter: wanted, sort: Some(doc! { "_id": -1 }), by_transaction: false, seen: None }]);
     assert_eq!(
-        shown(&asked, &doc! { "_id": 1, "user_id": 1 }, &ranges, Some(true), Some(3), 1),
+        shown(&asked, &doc! { "_id": 1, "user_id": 1 }, &ranges, &Sorting::Key { descending: true }, Some(3), 1),
         "db.documents.find({ \"user_id\": { \"$eq\": \"u\" } }, { \"_id\": 1, \"user_id\": 1 }).sort({ \"_id\": -1 }).limit(3) with _id in [1:5..20]"
     );
-    assert!(finds(&asked, Vec::new(), None).is_empty());
+    assert!(finds(&asked, Vec::new(), &Sorting::Any).is_empty());
 }
 
 #[test]
 fn small_ranges_are_asked_together_and_large_ones_by_themselves() {
     let table = explanations();
     let asked = taken_apart(&table, std::iter::empty()).unwrap();
-    let found = finds(&asked, vec![(0, 5_000), (6_000, 6_001), (7_000, 7_002), (8_000, 8_001), (9_000, 20_000)], None);
+    let found = finds(&asked, vec![(0, 5_000), (6_000, 6_001), (7_000, 7_002), (8_000, 8_001), (9_000, 20_000)], &Sorting::Any);
     let filters: Vec<Document> = found.into_iter().map(|find| find.filter).collect();
     assert_eq!(
         filters,
@@ -54,7 +54,7 @@ fn small_ranges_are_asked_together_and_large_ones_by_themselves() {
         ]
     );
     let many: Vec<Range> = (0..500).map(|at| (at * 10, at * 10 + 1)).collect();
-    assert_eq!(finds(&asked, many, None).len(), 3);
+    assert_eq!(finds(&asked, many, &Sorting::Any).len(), 3);
 }
 
 #[test]
@@ -63,8 +63,44 @@ fn transactions_are_found_by_their_index_and_seen_by_their_keys() {
     let ids = Predicate::In { column: column("transaction_id"), values: vec![Value::Text("a".into()), Value::Text("b".into())] };
     let asked = taken_apart(&table, std::iter::once(&ids)).unwrap();
     assert!(asked.by_transaction);
-    let found = finds(&asked, vec![(0, 7)], None);
-    assert_eq!(found, [Find { filter: doc! { "transaction_id": { "$in": ["a", "b"] } }, sort: None, seen: Some(vec![(0, 7)]) }]);
+    let found = finds(&asked, vec![(0, 7)], &Sorting::Any);
+    assert_eq!(found, [Find { filter: doc! { "transaction_id": { "$in": ["a", "b"] } }, sort: None, by_transaction: true, seen: Some(vec![(0, 7)]) }]);
+}
+
+#[test]
+fn the_first_of_all_documents_are_found_by_one_question() {
+    let table = explanations();
+    let by = |name: &str, descending: bool, nulls_first: bool| Order { column: column(name), descending, nulls_first };
+    let sorted = sorting(&table, &[by("timestamp", true, true), by("transaction_id", false, false), by("timestamp", false, false)]).unwrap();
+    assert_eq!(sorted, Sorting::Fields(doc! { "timestamp": -1, "transaction_id": 1 }));
+    let asked = taken_apart(&table, std::iter::empty()).unwrap();
+    let ranges = vec![(0, 5_000), (6_000, 20_000)];
+    let filter = doc! { "$or": [{ "_id": { "$gte": 0_i64, "$lt": 5_000_i64 } }, { "_id": { "$gte": 6_000_i64, "$lt": 20_000_i64 } }] };
+    let sort = Some(doc! { "timestamp": -1, "transaction_id": 1 });
+    assert_eq!(finds(&asked, ranges.clone(), &sorted), [Find { filter, sort, by_transaction: false, seen: None }]);
+    let text = shown(&asked, &doc! { "_id": 1, "transaction_id": 1 }, &ranges, &sorted, Some(5), 1);
+    assert!(text.contains(".sort({ \"timestamp\": -1, \"transaction_id\": 1 }).limit(5) with _id in ["), "{text}");
+    // What is found by the index of transactions must be seen, too, before the first are taken.
+    let one = compare("transaction_id", Op::Eq, Value::Text("a".into()));
+    let asked = taken_apart(&table, std::iter::once(&one)).unwrap();
+    let found = finds(&asked, vec![(0, 7)], &sorted);
+    let wanted = doc! { "$and": [{ "_id": { "$gte": 0_i64, "$lt": 7_i64 } }, { "transaction_id": { "$eq": "a" } }] };
+    assert_eq!((&found[0].filter, found[0].by_transaction, &found[0].seen), (&wanted, true, &None));
+}
+
+#[test]
+fn what_is_missing_comes_first_or_there_is_no_such_order() {
+    let table = explanations();
+    let by = |name: &str, descending: bool, nulls_first: bool| [Order { column: column(name), descending, nulls_first }];
+    assert_eq!(sorting(&table, &[]), Some(Sorting::Any));
+    assert_eq!(sorting(&table, &by("partition", true, true)), Some(Sorting::Key { descending: true }));
+    assert_eq!(sorting(&table, &by("ruleset", false, true)), Some(Sorting::Fields(doc! { "explanation.ruleset": 1 })));
+    assert_eq!(sorting(&table, &by("ruleset", true, false)), Some(Sorting::Fields(doc! { "explanation.ruleset": -1 })));
+    assert_eq!(sorting(&table, &by("ruleset", false, false)), None);
+    assert_eq!(sorting(&table, &by("ruleset", true, true)), None);
+    for unknown in ["seq", "reasons", "dimensions"] {
+        assert_eq!(sorting(&table, &by(unknown, false, true)), None, "{unknown}");
+    }
 }
 
 #[test]

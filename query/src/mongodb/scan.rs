@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use ::mongodb::bson::{Document, RawDocument, RawDocumentBuf, doc};
+use ::mongodb::bson::{Document, RawDocument, RawDocumentBuf};
 use ::mongodb::options::Hint;
 use arrow::datatypes::SchemaRef;
 use futures::StreamExt;
@@ -18,14 +18,16 @@ use super::aggregates;
 use super::columns::Table;
 use super::dialect::{self, Asked};
 use super::keys::{self, Range, Visible, unpacked};
-use super::questions::{self, Find};
+use super::questions::{self, Find, Sorting};
 use super::store::MongodbDocuments;
 use crate::aggregate::Aggregation;
 use crate::batch::BatchBuilder;
 use crate::errors::QueryError;
 use crate::exec::Sink;
+use crate::parts::{DIVIDED_SHARE, Turn, Turns};
 use crate::predicate::Predicate;
 use crate::store::wait;
+use crate::surveys::Surveys;
 use crate::table::{Order, Prepared, Request, Scan, Support, Survey};
 
 /// Documents of one page.
@@ -40,6 +42,7 @@ pub(super) const EVERYWHERE: Range = (i64::MIN, i64::MAX);
 pub(super) struct MongodbScan {
     pub(super) store: Arc<MongodbDocuments>,
     pub(super) table: Arc<Table>,
+    surveys: Arc<Surveys>,
 }
 
 impl Scan for MongodbScan {
@@ -55,22 +58,16 @@ impl Scan for MongodbScan {
         questions::key_order(&self.table, order).is_some()
     }
 
+    fn ranks(&self, order: &[Order]) -> bool {
+        questions::sorting(&self.table, order).is_some()
+    }
+
     fn is_unique(&self, column: usize) -> bool {
         self.table.shape.is_unique(column)
     }
 
     fn survey(&self) -> Result<Survey, QueryError> {
-        let (_, visible) = wait(self.store.visible())?;
-        let keys: Vec<(i64, i64)> = visible
-            .iter()
-            .filter(|seen| seen.floor < seen.next)
-            .map(|seen| {
-                let base = seen.partition << SEQ_BITS;
-                (base + seen.floor, base + seen.next - 1)
-            })
-            .collect();
-        let rows: i64 = keys.iter().map(|(first, last)| last - first + 1).sum();
-        Ok(Survey { rows: usize::try_from(rows).ok(), keys })
+        self.surveys.recent(|| self.look())
     }
 
     fn prepare(&self, request: &Request, survey: &Survey) -> Result<Arc<dyn Prepared>, QueryError> {
@@ -79,9 +76,9 @@ impl Scan for MongodbScan {
         let ranges = self.table.keys.ranges(&visible, &asked.keyed, EVERYWHERE);
         let parts = self.divided(request, survey, &asked, &ranges);
         let projection = self.table.projection(&request.projection);
-        let descending = questions::key_order(&self.table, &request.order);
-        let text = questions::shown(&asked, &projection, &ranges, descending, request.limit, parts.len());
-        Ok(Arc::new(MongodbQuery { scan: self.clone(), request: request.clone(), projection, descending, parts, text }))
+        let sorting = questions::sorting(&self.table, &request.order).ok_or_else(|| QueryError::internal("MongoDB was asked for an order that it does not have"))?;
+        let text = questions::shown(&asked, &projection, &ranges, &sorting, request.limit, parts.len());
+        Ok(Arc::new(MongodbQuery { scan: self.clone(), request: request.clone(), projection, sorting, parts, turns: Turns::default(), text }))
     }
 
     fn aggregates(&self, _request: &Request, aggregation: &Aggregation) -> bool {
@@ -100,6 +97,25 @@ fn visible(survey: &Survey) -> Vec<Visible> {
 }
 
 impl MongodbScan {
+    pub(super) fn new(store: Arc<MongodbDocuments>, table: Table) -> MongodbScan {
+        MongodbScan { store, table: Arc::new(table), surveys: Arc::default() }
+    }
+
+    /// What may be seen of the documents now. Blocks.
+    fn look(&self) -> Result<Survey, QueryError> {
+        let (_, visible) = wait(self.store.visible())?;
+        let keys: Vec<(i64, i64)> = visible
+            .iter()
+            .filter(|seen| seen.floor < seen.next)
+            .map(|seen| {
+                let base = seen.partition << SEQ_BITS;
+                (base + seen.floor, base + seen.next - 1)
+            })
+            .collect();
+        let rows: i64 = keys.iter().map(|(first, last)| last - first + 1).sum();
+        Ok(Survey { rows: usize::try_from(rows).ok(), keys })
+    }
+
     /// What is asked, taken apart.
     pub(super) fn asked<'a>(&self, request: &'a Request, late: &'a [Predicate]) -> Result<Asked<'a>, QueryError> {
         dialect::taken_apart(&self.table, request.predicates.iter().chain(late))
@@ -112,7 +128,7 @@ impl MongodbScan {
         let all = rows as f64;
         let unique = |column: usize| self.table.shape.is_unique(column);
         let share: f64 = request.predicates.iter().map(|p| p.selectivity(all, &unique)).product();
-        if request.parts < 2 || rows < DIVIDED_FROM || share < 0.25 || !request.order.is_empty() || asked.by_transaction {
+        if request.parts < 2 || rows < DIVIDED_FROM || share < DIVIDED_SHARE || !request.order.is_empty() || asked.by_transaction {
             return vec![EVERYWHERE];
         }
         keys::divided(ranges, request.parts)
@@ -125,8 +141,9 @@ struct MongodbQuery {
     scan: MongodbScan,
     request: Request,
     projection: Document,
-    descending: Option<bool>,
+    sorting: Sorting,
     parts: Vec<Range>,
+    turns: Turns,
     text: String,
 }
 
@@ -143,10 +160,15 @@ impl Prepared for MongodbQuery {
         let Some(opened) = sink.wait(self.scan.store.visible()) else { return Ok(()) };
         let (connected, visible) = opened?;
         let asked = self.scan.asked(&self.request, late)?;
-        let within = self.parts.get(part).copied().unwrap_or(EVERYWHERE);
+        // The index of transactions finds them wherever they are.
+        let within = match self.turns.of(part, || asked.by_transaction) {
+            Turn::Share => self.parts.get(part).copied().unwrap_or(EVERYWHERE),
+            Turn::All => EVERYWHERE,
+            Turn::Nothing => return Ok(()),
+        };
         let ranges = self.scan.table.keys.ranges(&visible, &asked.keyed, within);
         let mut batch = BatchBuilder::new(sink.schema(), sink.batch_rows()).ok_or_else(|| QueryError::internal("a column has a type that no store gives"))?;
-        for find in questions::finds(&asked, ranges, self.descending) {
+        for find in questions::finds(&asked, ranges, &self.sorting) {
             let wanted = if self.request.projection.is_empty() && find.seen.is_none() {
                 self.count(connected, find, &mut batch, sink)?
             } else {
@@ -175,12 +197,15 @@ impl MongodbQuery {
         let limit = self.request.limit.and_then(|limit| i64::try_from(limit).ok());
         let page = limit.and_then(|limit| u32::try_from(limit).ok()).map_or(PAGE, |limit| limit.clamp(1, PAGE));
         let mut question = documents.find(find.filter).projection(self.projection.clone()).batch_size(page);
-        if let Some(direction) = find.sort {
-            question = question.sort(doc! { "_id": direction });
+        if let Some(keys) = find.sort {
+            question = question.sort(keys);
         }
-        if find.seen.is_some() {
+        if find.by_transaction {
             question = question.hint(Hint::Name(BY_TRANSACTION.to_owned()));
-        } else if let Some(limit) = limit {
+        }
+        if find.seen.is_none()
+            && let Some(limit) = limit
+        {
             question = question.limit(limit);
         }
         let Some(opened) = sink.wait(connected.page(question.batch())) else { return Ok(false) };

@@ -80,13 +80,19 @@ impl MongodbDocuments {
     }
 
     async fn read_positions(&self) -> Result<Vec<PositionDocument>, QueryError> {
-        if self.version().await?.is_none() {
+        // At the same time; what a layout says that there is not, or is newer, is not believed.
+        let (version, found) = futures::future::join(self.version(), self.find_positions()).await;
+        if version?.is_none() {
             return Err(QueryError::Store {
                 role: ROLE,
                 message: format!("{} holds no documents of Wardhouse yet", self.settings.place()),
                 remedy: "start the documents sink on it, or name another database in stores.documents".to_owned(),
             });
         }
+        found
+    }
+
+    async fn find_positions(&self) -> Result<Vec<PositionDocument>, QueryError> {
         let connected = self.connected().await?;
         let positions = connected.collection::<PositionDocument>(POSITIONS);
         let failed = |reaction: Reaction| self.failed(&reaction);
@@ -140,7 +146,7 @@ impl RoleStore for MongodbDocuments {
         tables
             .map(|table| {
                 let shape = table.shape.clone();
-                Relation::new(ROLE, &shape, Arc::new(MongodbScan { store: Arc::clone(&self), table: Arc::new(table) }))
+                Relation::new(ROLE, &shape, Arc::new(MongodbScan::new(Arc::clone(&self), table)))
             })
             .collect()
     }

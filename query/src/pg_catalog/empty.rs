@@ -7,16 +7,21 @@ use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, GroupByExpr, Ident, Join, JoinOperator, ObjectName, Query, Select, SelectItem, SetExpr, SetOperator, TableFactor, TableWithJoins, Value, Visit, VisitMut, Visitor,
-    VisitorMut,
+    Expr, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, Ident, Join, JoinOperator, ObjectName, Query, Select, SelectItem, SetExpr, SetOperator, TableFactor,
+    TableWithJoins, Value, Visit, VisitMut, Visitor, VisitorMut,
 };
 
 use super::PG_CATALOG;
+use super::session::function_name;
+use super::subqueries::no_texts;
+use super::tables::is_list;
 
 /// Tables of `pg_catalog` in which there is nothing.
-pub(super) const TABLES: [&str; 31] = [
+pub(super) const TABLES: [&str; 34] = [
     "pg_attrdef",
+    "pg_auth_members",
     "pg_constraint",
+    "pg_db_role_setting",
     "pg_default_acl",
     "pg_depend",
     "pg_enum",
@@ -39,6 +44,7 @@ pub(super) const TABLES: [&str; 31] = [
     "pg_seclabel",
     "pg_sequence",
     "pg_shdepend",
+    "pg_shdescription",
     "pg_shseclabel",
     "pg_statistic",
     "pg_statistic_ext",
@@ -78,6 +84,10 @@ impl VisitorMut for Empties {
             Expr::Subquery(query) if is_empty(&query.body) => Value::Null,
             Expr::Exists { subquery, negated } if is_empty(&subquery.body) => Value::Boolean(*negated),
             Expr::InSubquery { subquery, negated, .. } if is_empty(&subquery.body) => Value::Boolean(*negated),
+            Expr::Function(function) if function_name(function).as_deref() == Some("array") && of_nothing(&function.args) => {
+                *expr = no_texts();
+                return ControlFlow::Continue(());
+            }
             _ => return ControlFlow::Continue(()),
         };
         *expr = Expr::Value(known.with_empty_span());
@@ -152,11 +162,36 @@ fn gives_nothing(table: &TableWithJoins) -> bool {
 
 fn factor_gives_nothing(factor: &TableFactor) -> bool {
     match factor {
+        TableFactor::Table { name, args: Some(args), .. } => is_unnest(name) && args.args.iter().any(of_unset),
+        TableFactor::UNNEST { array_exprs, .. } => array_exprs.iter().any(is_unset),
         TableFactor::Table { name, args: None, .. } => is_nothing(name),
         TableFactor::Derived { subquery, .. } => is_empty(&subquery.body),
         TableFactor::NestedJoin { table_with_joins, .. } => gives_nothing(table_with_joins),
         _ => false,
     }
+}
+
+fn of_unset(argument: &FunctionArg) -> bool {
+    matches!(argument, FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) if is_unset(expr))
+}
+
+fn is_unnest(name: &ObjectName) -> bool {
+    let last = name.0.last().and_then(|part| part.as_ident());
+    last.is_some_and(|ident| ["unnest", "aclexplode", "pg_options_to_table"].iter().any(|known| ident.value.eq_ignore_ascii_case(known)))
+}
+
+/// Whether it is a column of the catalog that is NULL in every row.
+fn is_unset(expr: &Expr) -> bool {
+    let name = match expr {
+        Expr::Identifier(ident) => Some(ident),
+        Expr::CompoundIdentifier(idents) => idents.last(),
+        _ => None,
+    };
+    name.is_some_and(|ident| is_list(&ident.value.to_lowercase()))
+}
+
+fn of_nothing(arguments: &FunctionArguments) -> bool {
+    matches!(arguments, FunctionArguments::Subquery(query) if is_empty(&query.body))
 }
 
 fn is_nothing(name: &ObjectName) -> bool {
@@ -192,17 +227,34 @@ fn written(ident: &Ident) -> String {
     if ident.quote_style.is_some() { ident.value.clone() } else { ident.value.to_lowercase() }
 }
 
-fn aggregates(item: &SelectItem) -> bool {
-    item.visit(&mut Aggregates).is_break()
+/// Whether a column is made of many rows; what a query inside it makes of its own rows is no such thing.
+pub(super) fn aggregates(item: &SelectItem) -> bool {
+    item.visit(&mut Aggregates { depth: 0 }).is_break()
 }
 
-struct Aggregates;
+struct Aggregates {
+    /// Queries around.
+    depth: usize,
+}
 
 impl Visitor for Aggregates {
     type Break = ();
 
+    fn pre_visit_query(&mut self, _query: &Query) -> ControlFlow<()> {
+        self.depth += 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, _query: &Query) -> ControlFlow<()> {
+        self.depth -= 1;
+        ControlFlow::Continue(())
+    }
+
     fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
         let Expr::Function(function) = expr else { return ControlFlow::Continue(()) };
+        if self.depth > 0 {
+            return ControlFlow::Continue(());
+        }
         let name = function.name.0.last().and_then(|part| part.as_ident()).map(|ident| ident.value.to_lowercase());
         if function.over.is_none() && name.is_some_and(|name| AGGREGATES.contains(&name.as_str())) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }

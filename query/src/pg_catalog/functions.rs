@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, BooleanArray, StringArray};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int32Array, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int32Type, Int64Type};
 use datafusion::common::{Result, ScalarValue};
@@ -13,18 +13,20 @@ use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, Sca
 use datafusion_pg_catalog::pg_catalog::{array_bounds_udf, format_type, quote_ident_udf};
 
 use super::oids::Oids;
-use super::{OWNER, names};
+use super::{OWNER, OWNER_OID, formatted, names};
 use crate::catalog::{CATALOG, DEFAULT_SCHEMA};
 
 /// What [`super::rewrite`] puts in the place of `pg_table_is_visible(oid)`: the same with the session's path.
 pub(super) const IS_VISIBLE: &str = "wardhouse_is_visible";
 /// What it puts in the place of `oid::regclass::text`.
 pub(super) const RELATION_NAME: &str = "wardhouse_relation_name";
+/// What it puts in the place of `to_regclass(name)`: the same with the session's path.
+pub(super) const RELATION_NUMBER: &str = "wardhouse_relation_number";
 /// What it puts in the place of `oid::regnamespace::text`.
 pub(super) const SCHEMA_NAME: &str = "wardhouse_schema_name";
 
 /// What there is none of.
-const TEXT_NULL: [&str; 20] = [
+const TEXT_NULL: [&str; 21] = [
     "col_description",
     "current_setting",
     "inet_client_addr",
@@ -35,6 +37,7 @@ const TEXT_NULL: [&str; 20] = [
     "pg_get_function_arguments",
     "pg_get_function_identity_arguments",
     "pg_get_function_result",
+    "pg_get_function_sqlbody",
     "pg_get_functiondef",
     "pg_get_indexdef",
     "pg_get_partkeydef",
@@ -47,7 +50,7 @@ const TEXT_NULL: [&str; 20] = [
     "shobj_description",
 ];
 const FALSE: [&str; 5] = ["pg_has_role", "pg_is_in_recovery", "pg_is_other_temp_schema", "pg_relation_is_publishable", "row_security_active"];
-const TRUE: [&str; 9] = [
+const TRUE: [&str; 12] = [
     "pg_collation_is_visible",
     "pg_conversion_is_visible",
     "pg_function_is_visible",
@@ -56,6 +59,9 @@ const TRUE: [&str; 9] = [
     "pg_opfamily_is_visible",
     "pg_statistics_obj_is_visible",
     "pg_ts_config_is_visible",
+    "pg_ts_dict_is_visible",
+    "pg_ts_parser_is_visible",
+    "pg_ts_template_is_visible",
     "pg_type_is_visible",
 ];
 /// Sizes and counts: what the stores hold is told by `system.stores`.
@@ -90,6 +96,7 @@ pub(super) fn all(oids: &Arc<Oids>) -> Vec<Arc<ScalarUDF>> {
         fixed("pg_get_userbyid", text(OWNER)),
         fixed("pg_client_encoding", text("UTF8")),
         fixed("pg_encoding_to_char", text("UTF8")),
+        fixed("getdatabaseencoding", text("UTF8")),
         fixed("pg_char_to_encoding", ScalarValue::Int32(Some(6))),
         fixed("pg_encoding_max_length", ScalarValue::Int32(Some(4))),
         of_rows("obj_description", Kind::Description, oids),
@@ -97,12 +104,18 @@ pub(super) fn all(oids: &Arc<Oids>) -> Vec<Arc<ScalarUDF>> {
         of_rows(IS_VISIBLE, Kind::Visible, oids),
         of_rows(RELATION_NAME, Kind::RelationName, oids),
         of_rows(SCHEMA_NAME, Kind::SchemaName, oids),
+        of_rows(RELATION_NUMBER, Kind::RelationNumber, oids),
+        of_rows("to_regclass", Kind::RelationNumber, oids),
+        of_rows("to_regtype", Kind::TypeNumber, oids),
+        of_rows("to_regnamespace", Kind::SchemaNumber, oids),
+        of_rows("to_regrole", Kind::RoleNumber, oids),
         format_type::create_format_type_udf(),
         quote_ident_udf::create_quote_ident_udf(),
         quote_ident_udf::create_parse_ident_udf(),
         array_bounds_udf::create_array_upper_udf(),
         array_bounds_udf::create_array_lower_udf(),
     ]);
+    functions.extend(formatted::all());
     functions.into_iter().map(Arc::new).collect()
 }
 
@@ -155,6 +168,11 @@ enum Kind {
     RelationName,
     /// The name of a schema.
     SchemaName,
+    /// The number of what a text names, looked for in a path where that comes last; NULL where there is none.
+    RelationNumber,
+    TypeNumber,
+    SchemaNumber,
+    RoleNumber,
 }
 
 fn of_rows(name: &str, kind: Kind, oids: &Arc<Oids>) -> ScalarUDF {
@@ -199,6 +217,7 @@ impl ScalarUDFImpl for OfRows {
     fn return_type(&self, _arguments: &[DataType]) -> Result<DataType> {
         Ok(match self.kind {
             Kind::Privilege | Kind::Visible => DataType::Boolean,
+            Kind::RelationNumber | Kind::TypeNumber | Kind::SchemaNumber | Kind::RoleNumber => DataType::Int32,
             _ => DataType::Utf8,
         })
     }
@@ -217,6 +236,16 @@ impl ScalarUDFImpl for OfRows {
             }
             Kind::Description => each(first, |oid| oids.of(oid).map(|relation| relation.description.clone()))?,
             Kind::RelationName => each(first, |oid| oids.shown(oid, &[DEFAULT_SCHEMA.to_owned()]))?,
+            Kind::RelationNumber => {
+                let paths = texts(last)?;
+                let alone = arguments.len() < 2;
+                let path = |row: usize| if alone || paths.is_null(row) { vec![DEFAULT_SCHEMA.to_owned()] } else { names::path(paths.value(row)) };
+                let found = texts(first)?.iter().enumerate().map(|(row, name)| oids.relation_named(name?, &path(row))).collect::<Int32Array>();
+                Arc::new(found)
+            }
+            Kind::TypeNumber => Arc::new(texts(first)?.iter().map(|name| oids.type_named(name?)).collect::<Int32Array>()),
+            Kind::SchemaNumber => Arc::new(texts(first)?.iter().map(|name| oids.schema_named(name?)).collect::<Int32Array>()),
+            Kind::RoleNumber => Arc::new(texts(first)?.iter().map(|name| (names::parts(name?)? == [OWNER]).then_some(OWNER_OID)).collect::<Int32Array>()),
             Kind::SchemaName => each(first, |oid| oids.schemas().iter().find(|(_, known)| *known == oid).map(|(name, _)| names::quoted(name)))?,
         };
         Ok(ColumnarValue::Array(array))

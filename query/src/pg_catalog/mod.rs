@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! oids (numbers of what there is) → tables, information (the two schemas, made once) · functions
-//! rewrite (a statement that asks for them, in words that DataFusion knows) = session (who asks) + empty (what there is none of) + rules
+//! rewrite (a statement that asks for them, in words that DataFusion knows) = session (who asks) + tableoid + empty (what there is none of) + subqueries + rules;
+//!   introspection (asyncpg's)
 //! ```
 //!
 //! What must stay true: all of it is made from the relations when an engine is opened and never changes; nothing reaches the host; a statement
@@ -12,13 +13,17 @@
 //! are made here: its own have other numbers after each start, and neither descriptions, nor sizes of types, nor a search path.
 
 mod empty;
+mod formatted;
 mod functions;
 mod information;
+mod introspection;
 mod names;
 mod oids;
 mod rewrite;
 mod schema;
 mod session;
+mod subqueries;
+mod tableoid;
 mod tables;
 #[cfg(test)]
 mod tests;

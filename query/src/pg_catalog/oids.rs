@@ -91,6 +91,14 @@ impl Oids {
         self.schemas.iter().find(|(known, _)| known == name).map(|(_, oid)| *oid)
     }
 
+    /// The schema that a text names.
+    pub(super) fn schema_named(&self, text: &str) -> Option<i32> {
+        match names::parts(text)?.as_slice() {
+            [name] => self.schema(name),
+            _ => None,
+        }
+    }
+
     /// The type that a text names, with or without `pg_catalog` before it.
     pub(super) fn type_named(&self, text: &str) -> Option<i32> {
         let parts = names::parts(text)?;

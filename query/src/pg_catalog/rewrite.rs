@@ -1,7 +1,7 @@
 //! Statements that ask for PostgreSQL's catalog, in words that DataFusion knows.
 //!
 //! What must stay true: a statement that names neither the catalog's schemas nor anything else of PostgreSQL's own comes out as it went in; rules that
-//! change what a query means (a correlated subquery becomes NULL) are for statements that read nothing but the catalog.
+//! change what a query means (one that names the outer row in ways that DataFusion does not plan becomes NULL) are for statements that read nothing but the catalog.
 
 use std::fmt;
 use std::ops::ControlFlow;
@@ -9,15 +9,15 @@ use std::ops::ControlFlow;
 use datafusion::sql::parser::{ExplainStatement, Statement as DfStatement};
 use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, Ident, ObjectName, ObjectNamePart, Query, Statement, TableFactor, Visit, VisitMut, Visitor, VisitorMut};
 use datafusion_pg_catalog::sql::rules::{
-    AliasDuplicatedProjectionRewrite, FixArrayLiteral, FixVersionColumnName, RemoveSubqueryFromProjection, ResolveUnqualifiedIdentifier, RewriteArrayAnyAllOperation,
-    RewritePgCatalogOperator, RewriteRegCastToSubquery, SqlStatementRewriteRule, StripCallableQualifier, StripCollate,
+    AliasDuplicatedProjectionRewrite, FixArrayLiteral, FixVersionColumnName, ResolveUnqualifiedIdentifier, RewriteArrayAnyAllOperation, RewritePgCatalogOperator,
+    RewriteRegCastToSubquery, SqlStatementRewriteRule, StripCallableQualifier, StripCollate,
 };
 
 use super::session::{self, Facts, type_name};
-use super::{INFORMATION_SCHEMA, PG_CATALOG, PgCatalog, empty};
+use super::{INFORMATION_SCHEMA, PG_CATALOG, PgCatalog, empty, introspection, subqueries, tableoid};
 
 /// Functions without a schema before them that say something of the session.
-const OF_SESSION: [&str; 13] = [
+const OF_SESSION: [&str; 17] = [
     "current_user",
     "session_user",
     "user",
@@ -30,6 +30,10 @@ const OF_SESSION: [&str; 13] = [
     "set_config",
     "pg_backend_pid",
     "pg_table_is_visible",
+    "to_regclass",
+    "to_regnamespace",
+    "to_regrole",
+    "to_regtype",
     "version",
 ];
 
@@ -68,7 +72,6 @@ impl Rules {
             Box::new(StripCollate),
             Box::new(RewritePgCatalogOperator),
             Box::new(RewriteRegCastToSubquery::new()),
-            Box::new(RemoveSubqueryFromProjection),
             Box::new(FixVersionColumnName),
         ];
         Rules { tables, harmless, catalog }
@@ -87,19 +90,22 @@ impl PgCatalog {
         }
     }
 
-    fn rewritten(&self, mut statement: Statement, facts: &Facts<'_>) -> Statement {
+    fn rewritten(&self, statement: Statement, facts: &Facts<'_>) -> Statement {
         let mut asked = Asked { tables: &self.rules.tables, inside: Vec::new(), catalog: false, other: false, words: false };
         let ControlFlow::Continue(()) = Visit::visit(&statement, &mut asked);
         let Asked { catalog, other, words, .. } = asked;
         if !catalog && !words {
             return statement;
         }
+        let mut statement = introspection::rewrite(statement);
         session::rewrite(&mut statement, facts, &self.oids);
         if catalog {
             let ControlFlow::Continue(()) = VisitMut::visit(&mut statement, &mut Qualify { tables: &self.rules.tables });
         }
         let rules = if catalog && !other {
+            tableoid::rewrite(&mut statement, &self.oids);
             empty::rewrite(&mut statement);
+            subqueries::rewrite(&mut statement);
             &self.rules.catalog
         } else {
             &self.rules.harmless

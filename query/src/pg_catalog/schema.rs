@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{SchemaProvider, TableProvider};
 use datafusion::common::{DataFusionError, Result};
@@ -17,7 +17,7 @@ use datafusion_pg_catalog::pg_catalog::{PG_CATALOG_TABLES, PgCatalogSchemaProvid
 use wh_schemas::arrow::SCORE_COLUMN;
 
 use super::oids::{Oids, PG_CLASS, PG_NAMESPACE};
-use super::tables::{Row, flag, nothing, number, table, text};
+use super::tables::{Row, flag, listed, nothing, number, plain, table, text, with_lists};
 use super::{OWNER, OWNER_OID, PG_CATALOG, Setting, empty, types};
 use crate::catalog::CATALOG;
 use crate::table::Relation;
@@ -73,14 +73,20 @@ pub(super) fn pg_catalog(relations: &[Arc<Relation>], oids: &Oids, settings: &[S
         ("pg_attribute", attributes),
         ("pg_description", descriptions(oids)),
         ("pg_database", database()),
-        ("pg_roles", vec![vec![("rolname", text(OWNER)), ("rolsuper", flag(false)), ("rolinherit", flag(true)), ("rolcanlogin", flag(false)), ("rolconnlimit", number(-1))]]),
+        ("pg_roles", roles()),
         ("pg_authid", vec![vec![("oid", number(OWNER_OID)), ("rolname", text(OWNER)), ("rolinherit", flag(true)), ("rolconnlimit", number(-1))]]),
-        ("pg_tables", listed(relations, false)),
-        ("pg_views", listed(relations, true)),
+        ("pg_tables", named(relations, false)),
+        ("pg_views", named(relations, true)),
         ("pg_settings", settings.iter().map(setting).collect()),
     ] {
         own.insert(name, table(shape(&shipped, name)?, &rows)?);
     }
+    for (name, shipped) in [("pg_type", &fixed.pg_type), ("pg_proc", &fixed.pg_proc), ("pg_language", &fixed.pg_language), ("pg_tablespace", &fixed.pg_tablespace)] {
+        own.insert(name, with_lists(shipped)?);
+    }
+    own.insert("pg_cursors", nothing(&["name", "statement", "is_holdable", "is_binary", "is_scrollable", "creation_time"])?);
+    own.insert("pg_parameter_acl", nothing(&["oid", "parname", "paracl"])?);
+    own.insert("pg_user_mappings", nothing(&["umid", "srvid", "srvname", "umuser", "usename", "umoptions"])?);
     own.insert("pg_indexes", nothing(&["schemaname", "tablename", "indexname", "tablespace", "indexdef"])?);
     own.insert("pg_sequences", nothing(&["schemaname", "sequencename", "sequenceowner", "data_type", "start_value", "last_value"])?);
     own.insert("pg_user", nothing(&["usename", "usesysid", "usecreatedb", "usesuper", "userepl", "usebypassrls", "passwd", "valuntil", "useconfig"])?);
@@ -93,8 +99,22 @@ pub(super) fn pg_catalog(relations: &[Arc<Relation>], oids: &Oids, settings: &[S
 /// The columns that datafusion-pg-catalog gives a table, which its rules expect.
 fn shape(shipped: &Shipped, name: &str) -> Result<SchemaRef> {
     let built = shipped.build_table_by_name(name)?;
-    built.map(|table| table.schema()).ok_or_else(|| DataFusionError::Internal(format!("there is no table {name} in pg_catalog")))
+    let schema = built.map(|table| table.schema()).ok_or_else(|| DataFusionError::Internal(format!("there is no table {name} in pg_catalog")))?;
+    let schema = listed(&schema);
+    let more = MORE.iter().filter(|(table, column)| *table == name && schema.column_with_name(column).is_none()).map(|(_, column)| Arc::new(plain(column)));
+    let fields: Vec<_> = schema.fields().iter().cloned().chain(more).collect();
+    Ok(Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone())))
 }
+
+/// Columns that PostgreSQL's tables have, and datafusion-pg-catalog's have not.
+static MORE: [(&str, &str); 6] = [
+    ("pg_class", "relacl"),
+    ("pg_class", "reloptions"),
+    ("pg_attribute", "attacl"),
+    ("pg_attribute", "attoptions"),
+    ("pg_attribute", "attfdwoptions"),
+    ("pg_settings", "boot_val"),
+];
 
 #[derive(Debug)]
 struct PgCatalogSchema {
@@ -191,6 +211,12 @@ fn descriptions(oids: &Oids) -> Vec<Row> {
     ours.chain(standard).collect()
 }
 
+fn roles() -> Vec<Row> {
+    let never = ["rolsuper", "rolcreaterole", "rolcreatedb", "rolcanlogin", "rolreplication", "rolbypassrls"].map(|name| (name, flag(false)));
+    let known = [("oid", number(OWNER_OID)), ("rolname", text(OWNER)), ("rolinherit", flag(true)), ("rolconnlimit", number(-1))];
+    vec![known.into_iter().chain(never).collect()]
+}
+
 fn database() -> Vec<Row> {
     vec![vec![
         ("oid", number(5)),
@@ -207,7 +233,7 @@ fn database() -> Vec<Row> {
     ]]
 }
 
-fn listed(relations: &[Arc<Relation>], views: bool) -> Vec<Row> {
+fn named(relations: &[Arc<Relation>], views: bool) -> Vec<Row> {
     let row = |relation: &Arc<Relation>| {
         let (name, owner) = if views { ("viewname", "viewowner") } else { ("tablename", "tableowner") };
         vec![("schemaname", text(relation.schema_name)), (name, text(&relation.name)), (owner, text(OWNER))]
@@ -224,6 +250,7 @@ fn setting((name, value, description): &Setting) -> Row {
         ("context", text("user")),
         ("vartype", text("string")),
         ("source", text("default")),
+        ("boot_val", text(value)),
         ("reset_val", text(value)),
         ("pending_restart", flag(false)),
     ]

@@ -9,7 +9,7 @@ use datafusion::sql::sqlparser::ast::{
     VisitorMut,
 };
 
-use super::functions::{IS_VISIBLE, RELATION_NAME, SCHEMA_NAME};
+use super::functions::{IS_VISIBLE, RELATION_NAME, RELATION_NUMBER, SCHEMA_NAME};
 use super::oids::Oids;
 use super::{INFORMATION_SCHEMA, PG_CATALOG, names};
 use crate::catalog::CATALOG;
@@ -91,6 +91,7 @@ impl Answers<'_> {
             "current_setting" => (self.facts.setting)(&first_text()?).map_or_else(null, text),
             // Nothing is set by a query.
             "set_config" => (*arguments.get(1)?).clone(),
+            "to_regclass" => call(RELATION_NUMBER, vec![(*arguments.first()?).clone(), text(self.path.join(","))]),
             "pg_table_is_visible" => call(IS_VISIBLE, vec![(*arguments.first()?).clone(), text(self.path.join(","))]),
             _ => return None,
         })
@@ -124,6 +125,15 @@ fn shown(operand: &Expr, data_type: &DataType) -> Option<Expr> {
     }
     if !matches!(type_name(data_type).as_str(), "text" | "varchar" | "character varying" | "name") {
         return None;
+    }
+    if let Expr::Function(function) = operand {
+        // What these give, as PostgreSQL shows it.
+        return match function_name(function)?.as_str() {
+            "to_regclass" => Some(call(RELATION_NAME, vec![operand.clone()])),
+            "to_regnamespace" => Some(call(SCHEMA_NAME, vec![operand.clone()])),
+            "to_regtype" => Some(call("format_type", vec![operand.clone(), cast_null_to_integer()])),
+            _ => None,
+        };
     }
     let Expr::Cast { expr: number, data_type, .. } = operand else { return None };
     if literal(number).is_some() {
@@ -204,7 +214,8 @@ fn number(value: i32) -> Expr {
     Expr::Value(Value::Number(value.to_string(), false).with_empty_span())
 }
 
-fn call(name: &str, arguments: Vec<Expr>) -> Expr {
+/// A call of a function.
+pub(super) fn call(name: &str, arguments: Vec<Expr>) -> Expr {
     let args = arguments.into_iter().map(|argument| FunctionArg::Unnamed(FunctionArgExpr::Expr(argument))).collect();
     Expr::Function(Function {
         name: ObjectName::from(vec![Ident::new(name)]),

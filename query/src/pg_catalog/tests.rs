@@ -1,8 +1,10 @@
 //! What clients ask for, as they ask for it.
 
 use arrow::array::RecordBatch;
+use arrow::datatypes::DataType;
 use arrow::util::display::array_value_to_string;
 use datafusion::catalog::{CatalogProviderList, MemoryCatalogProviderList};
+use datafusion::common::ScalarValue;
 use datafusion::config::Dialect;
 use datafusion::execution::{SessionState, SessionStateBuilder, SessionStateDefaults};
 use datafusion::prelude::{SessionConfig, SessionContext};
@@ -126,6 +128,10 @@ async fn what_there_is_none_of_is_asked_for_in_vain() {
          FROM pg_catalog.pg_statistic_ext WHERE stxrelid = '20000' ORDER BY nsp, stxname",
         "SELECT pubname, NULL, NULL FROM pg_catalog.pg_publication p JOIN pg_catalog.pg_publication_namespace pn ON p.oid = pn.pnpubid WHERE p.oid = '1' \
          UNION SELECT pubname, NULL, NULL FROM pg_catalog.pg_publication p WHERE p.puballtables ORDER BY 1",
+        "SELECT pubname, pg_get_expr(pr.prqual, c.oid), (CASE WHEN pr.prattrs IS NOT NULL THEN (SELECT string_agg(attname, ', ') \
+         FROM pg_catalog.generate_series(0, pg_catalog.array_upper(pr.prattrs::pg_catalog.int2[], 1)) s, pg_catalog.pg_attribute \
+         WHERE attrelid = pr.prrelid AND attnum = prattrs[s]) ELSE NULL END) FROM pg_catalog.pg_publication p JOIN pg_catalog.pg_publication_rel pr ON p.oid = pr.prpubid \
+         JOIN pg_catalog.pg_class c ON c.oid = pr.prrelid WHERE pr.prrelid = '20000' ORDER BY 1",
         "SELECT c.oid::pg_catalog.regclass FROM pg_catalog.pg_class c, pg_catalog.pg_inherits i WHERE c.oid = i.inhparent AND i.inhrelid = '20000' ORDER BY inhseqno",
         // SQLAlchemy: primary keys
         "SELECT attr.conrelid, array_agg(CAST(attr.attname AS TEXT) ORDER BY attr.ord) AS cols, attr.conname FROM (SELECT con.conrelid AS conrelid, con.conname AS conname, con.ord AS ord, \
@@ -150,8 +156,10 @@ async fn names_and_numbers_stand_for_each_other() {
     assert_eq!(client.rows("SELECT relname FROM pg_class WHERE oid = '\"search\".alerts'::regclass").await, [["alerts"]]);
     assert_eq!(client.rows("SELECT 'pg_class'::regclass, 'int4'::regtype, 'pg_catalog'::regnamespace").await, [["1259", "23", "11"]]);
     let described = client
-        .rows("SELECT d.description FROM pg_class c JOIN pg_description d ON (c.oid = d.objoid AND d.objsubid = 0 AND d.classoid = 'pg_class'::regclass) \
-             WHERE c.oid = 'ledger.risk_alerts'::regclass")
+        .rows(
+            "SELECT d.description FROM pg_class c JOIN pg_description d ON (c.oid = d.objoid AND d.objsubid = 0 AND d.classoid = 'pg_class'::regclass) \
+             WHERE c.oid = 'ledger.risk_alerts'::regclass",
+        )
         .await;
     assert!(described[0][0].contains("one row an alert"), "{described:?}");
     assert_eq!(client.rows("SELECT obj_description('ledger.risk_alerts'::regclass, 'pg_class')").await, described);
@@ -168,9 +176,7 @@ async fn names_and_numbers_stand_for_each_other() {
 #[tokio::test]
 async fn a_session_is_told_of_itself() {
     let client = Client::new();
-    let row = client
-        .rows("SELECT current_user, session_user, current_database(), current_schema, pg_backend_pid(), current_setting('server_version_num')::int / 100")
-        .await;
+    let row = client.rows("SELECT current_user, session_user, current_database(), current_schema, pg_backend_pid(), current_setting('server_version_num')::int / 100").await;
     assert_eq!(row, [["ann", "ann", "wardhouse", "ledger", "7", "1600"]]);
     assert_eq!(client.rows("SELECT pg_catalog.current_schemas(true)").await, [["[pg_catalog, ledger, search]"]]);
     assert!(client.rows("select pg_catalog.version()").await[0][0].starts_with("PostgreSQL 16"));
@@ -215,4 +221,83 @@ async fn other_statements_come_out_as_they_went_in() {
         let before = statement.to_string();
         assert_eq!(client.catalog.rewrite(statement, &facts).to_string(), before);
     }
+}
+
+#[tokio::test]
+async fn queries_stand_where_values_may() {
+    let client = Client::new();
+    // psql \du
+    let roles = client
+        .rows(
+            "SELECT r.rolname, r.rolsuper, r.rolcanlogin, ARRAY(SELECT b.rolname FROM pg_catalog.pg_auth_members m JOIN pg_catalog.pg_roles b ON (m.roleid = b.oid) \
+             WHERE m.member = r.oid) as memberof FROM pg_catalog.pg_roles r WHERE r.rolname !~ '^pg_' ORDER BY 1",
+        )
+        .await;
+    assert_eq!(roles, [["wardhouse", "false", "false", "[]"]]);
+    // psql \d+
+    let options = client
+        .rows(
+            "SELECT c.relkind, pg_catalog.array_to_string(c.reloptions || array(select 'toast.' || x from pg_catalog.unnest(tc.reloptions) x), ', ') FROM pg_catalog.pg_class c \
+             LEFT JOIN pg_catalog.pg_class tc ON (c.reltoastrelid = tc.oid) WHERE c.oid = 'ledger.transactions'::regclass",
+        )
+        .await;
+    assert_eq!(options.len(), 1, "{options:?}");
+    // psql \dp
+    let columns = client
+        .rows(
+            "SELECT array_to_string(ARRAY(SELECT attname FROM pg_catalog.pg_attribute a WHERE attrelid = c.oid AND NOT attisdropped AND attname LIKE 'a%' ORDER BY 1), ','), \
+             array_to_string(ARRAY(SELECT attname FROM pg_catalog.pg_attribute a WHERE attrelid = c.oid AND attacl IS NOT NULL), ',') \
+             FROM pg_catalog.pg_class c WHERE c.relname = 'transactions'",
+        )
+        .await;
+    assert_eq!(columns[0][0], "account_id,amount,amount_score");
+    // psql \dT
+    let types = client
+        .rows(
+            "SELECT count(*) FROM pg_catalog.pg_type t WHERE (t.typrelid = 0 OR (SELECT c.relkind = 'c' FROM pg_catalog.pg_class c WHERE c.oid = t.typrelid)) \
+             AND NOT EXISTS(SELECT 1 FROM pg_catalog.pg_type el WHERE el.oid = t.typelem AND el.typarray = t.oid)",
+        )
+        .await;
+    assert!(types[0][0].parse::<i64>().unwrap() > 50, "{types:?}");
+    // SQLAlchemy: columns; text has the database's own collation.
+    let collations = client
+        .rows(
+            "SELECT a.attname, CASE WHEN (a.attcollation != 0 AND (SELECT pg_catalog.pg_type.typcollation FROM pg_catalog.pg_type WHERE pg_catalog.pg_type.oid = a.atttypid) != a.attcollation) \
+             THEN (SELECT json_build_object('name', c.collname, 'schema', n.nspname) FROM pg_catalog.pg_collation c JOIN pg_catalog.pg_namespace n ON n.oid = c.collnamespace \
+             WHERE c.oid = a.attcollation) END AS collation FROM pg_catalog.pg_attribute a WHERE a.attrelid = 'ledger.transactions'::regclass AND a.attname = 'user_id'",
+        )
+        .await;
+    assert_eq!(collations, [["user_id", ""]]);
+    assert_eq!(client.rows("SELECT EXISTS(SELECT * FROM pg_proc WHERE proname = 'pg_tablespace_location')").await.len(), 1);
+    assert_eq!(client.rows("SELECT l.tableoid = 'pg_language'::regclass FROM pg_catalog.pg_language l LIMIT 1").await, [["true"]]);
+}
+
+#[tokio::test]
+async fn what_is_not_there_has_no_number() {
+    let client = Client::new();
+    assert_eq!(
+        client.rows("SELECT to_regtype('int4'), to_regtype('hstore'), to_regclass('ledger.no_such_table')::text, to_regclass('transactions')::text").await,
+        [["23", "", "", "transactions"]]
+    );
+    assert_eq!(client.rows("SELECT to_regnamespace('ledger') IS NULL, to_regnamespace('nowhere') IS NULL, to_regrole('wardhouse')").await, [["false", "true", "10"]]);
+    assert_eq!(client.rows("SELECT t.typname, t.typarray FROM pg_type t WHERE t.oid = to_regtype('int4')").await, [["int4", "1007"]]);
+    assert_eq!(client.rows("SELECT json_build_object('a', 1, 'b', 'x')").await, [[r#"{"a" : 1, "b" : "x"}"#]]);
+    assert_eq!(client.rows("SELECT count(*) FROM pg_type WHERE typname = 'int4' COLLATE \"C\"").await, [["1"]]);
+}
+
+#[tokio::test]
+async fn asyncpg_learns_what_a_type_consists_of() {
+    let client = Client::new();
+    // The beginning and end of its statement; what is between is taken from it alone.
+    let sql =
+        "WITH RECURSIVE typeinfo_tree(oid, ns) AS (SELECT ti.oid, ti.typname FROM pg_catalog.pg_type AS ti WHERE ti.oid = any($1::oid[])) SELECT DISTINCT * FROM typeinfo_tree";
+    let mut statements = DFParserBuilder::new(sql).with_dialect(&PostgreSqlDialect {}).build().unwrap().parse_statements().unwrap();
+    let statement = client.catalog.rewrite(statements.pop_front().unwrap(), &Facts { user: "ann", id: 7, setting: &|_| None });
+    let plan = client.state.statement_to_plan(statement).await.unwrap();
+    let wanted = ScalarValue::List(ScalarValue::new_list_nullable(&[ScalarValue::Int32(Some(1007))], &DataType::Int32));
+    let plan = plan.with_param_values(vec![wanted]).unwrap();
+    let batches = SessionContext::new_with_state(client.state.clone()).execute_logical_plan(plan).await.unwrap().collect().await.unwrap();
+    let rows: Vec<Vec<String>> = batches.iter().flat_map(texts).collect();
+    let told: Vec<[&str; 4]> = rows.iter().map(|row| [row[0].as_str(), row[2].as_str(), row[5].as_str(), row[12].as_str()]).collect();
+    assert_eq!(told, [["23", "int4", "0", "-"], ["1007", "_int4", "23", "integer"]]);
 }

@@ -47,6 +47,22 @@ fn columns_conditions_order_and_limit_are_said_in_one_statement() {
 }
 
 #[test]
+fn the_first_rows_of_a_join_are_said_in_one_statement() {
+    let (alerts, transactions) = (relation("risk_alerts"), transactions());
+    let both = alerts.joined(&transactions, &[(column(&alerts, "transaction_id"), column(&transactions, "transaction_id"))]).unwrap();
+    let by = |name: &str, descending: bool| Order { column: column(&both, name), descending, nulls_first: descending };
+    let order = vec![by("l.created_at", true), by("r.counterparty_account", false)];
+    assert!(order.iter().all(|by| sorts_alike(&both, by.column)));
+    assert!(["l.metadata", "r.metadata", "r.detection_rules"].iter().all(|name| !sorts_alike(&both, column(&both, name))));
+    let asked = Request { order, limit: Some(50), ..request(&both, &["l.alert_id", "r.amount"], vec![compare(&both, "l.severity", Op::Eq, Value::Text("high".into()))]) };
+    assert_eq!(
+        select(&both, &asked, &[], None).unwrap().shown(),
+        "SELECT l.\"alert_id\", r.\"amount\" FROM risk_alerts AS l JOIN transactions AS r ON l.\"transaction_id\" = r.\"transaction_id\" WHERE l.\"severity\" = $1 \
+         ORDER BY l.\"created_at\" DESC, r.\"counterparty_account\" NULLS LAST LIMIT $2 [$1='high', $2=50]"
+    );
+}
+
+#[test]
 fn rows_are_counted_where_no_column_is_wanted() {
     let table = transactions();
     assert_eq!(select(&table, &request(&table, &[], Vec::new()), &[], None).unwrap().shown(), "SELECT count(*) FROM transactions");

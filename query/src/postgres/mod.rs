@@ -7,6 +7,7 @@ mod members;
 mod scan;
 mod sessions;
 mod store;
+mod survey;
 mod tables;
 
 pub(crate) use store::PostgresLedger;

@@ -18,19 +18,18 @@ use super::cells::{Reader, Unexpected};
 use super::dialect::{self, Sql};
 use super::sessions::Lease;
 use super::store::{PostgresLedger, integer};
-use super::tables::{Size, Table};
+use super::survey;
+use super::tables::Table;
 use crate::aggregate::Aggregation;
 use crate::batch::BatchBuilder;
 use crate::errors::QueryError;
 use crate::exec::Sink;
+use crate::parts::{self, Turn, Turns};
 use crate::predicate::Predicate;
 use crate::store::wait;
+use crate::surveys::Surveys;
 use crate::table::{Order, Prepared, Request, Scan, Support, Survey};
 
-/// Rows below which a scan is not divided.
-const DIVIDED_FROM: usize = 200_000;
-/// Rows up to which a relation without statistics is counted.
-const COUNTED_TO: usize = 20_000;
 /// How much longer than the server itself a reader waits for it.
 const GRACE: Duration = Duration::from_secs(5);
 /// How long the end of a statement that has given its last row may take.
@@ -43,11 +42,12 @@ pub(super) struct PostgresScan {
     pub(super) table: Arc<Table>,
     /// Where it is a join, the table that has about as many rows.
     like: Option<Arc<Table>>,
+    surveys: Arc<Surveys>,
 }
 
 impl PostgresScan {
     pub(super) fn new(store: Arc<PostgresLedger>, table: Table) -> PostgresScan {
-        PostgresScan { store, table: Arc::new(table), like: None }
+        PostgresScan { store, table: Arc::new(table), like: None, surveys: Arc::default() }
     }
 }
 
@@ -66,50 +66,35 @@ impl Scan for PostgresScan {
         first && order.iter().all(|by| dialect::sorts_alike(&self.table, by.column))
     }
 
+    fn ranks(&self, order: &[Order]) -> bool {
+        order.iter().all(|by| dialect::sorts_alike(&self.table, by.column))
+    }
+
     fn is_unique(&self, column: usize) -> bool {
         self.table.shape.is_unique(column)
     }
 
     fn survey(&self) -> Result<Survey, QueryError> {
-        let told = |error: sqlx::Error| self.store.sessions.failed(&error);
-        let mut survey = Survey::default();
-        let table = self.like.as_ref().unwrap_or(&self.table);
-        if table.keyed {
-            let ends = |row: &PgRow| -> Result<(i64, i64), sqlx::Error> { Ok((integer(row, 0)?, integer(row, 1)?)) };
-            let rows = self.store.look(keys_of(table.under))?;
-            survey.keys = rows.iter().map(ends).collect::<Result<Vec<_>, _>>().map_err(told)?;
-        }
-        let keys: i64 = survey.keys.iter().map(|(first, last)| last - first + 1).sum();
-        let keys = usize::try_from(keys).unwrap_or(usize::MAX);
-        survey.rows = match table.size {
-            Size::Dense => Some(keys),
-            Size::OneIn(many) => Some(keys.div_ceil(many)),
-            Size::Unknown => None,
-            Size::Estimated => {
-                let rows = self.store.look(rows_of(table.under))?;
-                let estimated = rows.first().map_or(Ok(0), |row| integer(row, 0)).map_err(told)?;
-                let estimated = usize::try_from(estimated).unwrap_or(0);
-                // At the bound it is anybody's guess; a large table is the better one to probe than to build.
-                Some(if estimated == COUNTED_TO { COUNTED_TO * 10 } else { estimated })
-            }
-        };
+        let survey = self.surveys.recent(|| survey::look(&self.store, self.like.as_ref().unwrap_or(&self.table)))?;
         // The keys of one table are not those of a join.
         Ok(if self.like.is_some() { Survey { keys: Vec::new(), ..survey } } else { survey })
     }
 
     fn prepare(&self, request: &Request, survey: &Survey) -> Result<Arc<dyn Prepared>, QueryError> {
-        let parts = divided(&self.table, request, survey);
+        let parts = survey::divided(&self.table, request, survey);
         let shown = self.statement(request, &[], parts.first().copied())?;
-        Ok(Arc::new(PostgresQuery { scan: self.clone(), request: request.clone(), aggregation: None, parts, shown }))
+        let rows = survey.rows.unwrap_or(0);
+        Ok(Arc::new(PostgresQuery { scan: self.clone(), request: request.clone(), aggregation: None, parts, rows, turns: Turns::default(), shown }))
     }
 
     fn aggregates(&self, _request: &Request, aggregation: &Aggregation) -> bool {
         aggregates::forms(&self.table, aggregation).is_some()
     }
 
-    fn prepare_aggregate(&self, request: &Request, aggregation: &Aggregation, _survey: &Survey) -> Result<Arc<dyn Prepared>, QueryError> {
+    fn prepare_aggregate(&self, request: &Request, aggregation: &Aggregation, survey: &Survey) -> Result<Arc<dyn Prepared>, QueryError> {
         let shown = self.of_groups(request, aggregation, &[])?;
-        Ok(Arc::new(PostgresQuery { scan: self.clone(), request: request.clone(), aggregation: Some(aggregation.clone()), parts: Vec::new(), shown }))
+        let (aggregation, rows) = (Some(aggregation.clone()), survey.rows.unwrap_or(0));
+        Ok(Arc::new(PostgresQuery { scan: self.clone(), request: request.clone(), aggregation, parts: Vec::new(), rows, turns: Turns::default(), shown }))
     }
 
     fn joined(&self, other: &Arc<dyn Scan>, on: &[(usize, usize)]) -> Option<Arc<dyn Scan>> {
@@ -119,8 +104,9 @@ impl Scan for PostgresScan {
         }
         let table = self.table.joined(&other.table, on)?;
         // A row of one finds at most one of the other where the other's column is unique.
-        let like = if on.iter().any(|(_, right)| other.is_unique(*right)) { &self.table } else { &other.table };
-        Some(Arc::new(PostgresScan { like: Some(Arc::clone(like)), ..PostgresScan::new(Arc::clone(&self.store), table) }))
+        let like = if on.iter().any(|(_, right)| other.is_unique(*right)) { self } else { other };
+        let (store, like, surveys) = (Arc::clone(&self.store), Some(Arc::clone(&like.table)), Arc::clone(&like.surveys));
+        Some(Arc::new(PostgresScan { store, table: Arc::new(table), like, surveys }))
     }
 }
 
@@ -138,23 +124,6 @@ impl PostgresScan {
     }
 }
 
-/// The first and the last key of each partition, by a few steps down the index.
-fn keys_of(table: &str) -> String {
-    format!(
-        "WITH RECURSIVE begun AS (SELECT min(pos) AS first FROM {table} UNION ALL SELECT (SELECT min(pos) FROM {table} WHERE pos >= ((begun.first >> 40) + 1) << 40) \
-         FROM begun WHERE begun.first IS NOT NULL) SELECT first, (SELECT max(pos) FROM {table} WHERE pos < ((begun.first >> 40) + 1) << 40) FROM begun \
-         WHERE first IS NOT NULL ORDER BY 1"
-    )
-}
-
-/// About how many rows there are, by the server's statistics; counted up to a bound where it has none.
-fn rows_of(table: &str) -> String {
-    format!(
-        "SELECT CASE WHEN reltuples > 0 THEN reltuples::int8 ELSE (SELECT count(*) FROM (SELECT 1 FROM {table} LIMIT {COUNTED_TO}) AS counted) END \
-         FROM pg_class WHERE oid = 'public.{table}'::regclass"
-    )
-}
-
 /// A statement, ready to run.
 #[derive(Debug)]
 struct PostgresQuery {
@@ -164,6 +133,9 @@ struct PostgresQuery {
     aggregation: Option<Aggregation>,
     /// A range of keys a part; none when the scan is not divided.
     parts: Vec<(i64, i64)>,
+    /// About how many rows there are in all.
+    rows: usize,
+    turns: Turns,
     shown: Sql,
 }
 
@@ -188,8 +160,13 @@ impl Prepared for PostgresQuery {
 
     fn run(&self, part: usize, late: &[Predicate], sink: &mut Sink) -> Result<(), QueryError> {
         let sessions = &self.scan.store.sessions;
+        let keys = match self.turn(part, late) {
+            Turn::Share => self.parts.get(part).copied(),
+            Turn::All => None,
+            Turn::Nothing => return Ok(()),
+        };
         let sql = match &self.aggregation {
-            None => self.scan.statement(&self.request, late, self.parts.get(part).copied())?,
+            None => self.scan.statement(&self.request, late, keys)?,
             Some(aggregation) => self.scan.of_groups(&self.request, aggregation, late)?,
         };
         let Some(lease) = sink.wait(sessions.lease()) else { return Ok(()) };
@@ -203,6 +180,11 @@ impl Prepared for PostgresQuery {
 }
 
 impl PostgresQuery {
+    fn turn(&self, part: usize, late: &[Predicate]) -> Turn {
+        let unique = |column: usize| self.scan.table.shape.is_unique(column);
+        if self.parts.is_empty() { Turn::All } else { self.turns.of(part, || parts::leave_few(self.rows, late, &unique)) }
+    }
+
     fn read(&self, lease: &mut Lease, sql: Sql, sink: &mut Sink) -> Result<Ended, QueryError> {
         let store = &self.scan.store;
         let arguments = sql.arguments().map_err(QueryError::internal)?;
@@ -281,53 +263,4 @@ fn hand_over_counted(mut left: usize, batch: &mut BatchBuilder, sink: &mut Sink)
         }
     }
     Ok(())
-}
-
-/// A range of keys for each part: even shares of all keys, where the scan reads most of a large table in any order. The first and
-/// the last range reach as far as keys go: rows may have come since the survey.
-fn divided(table: &Table, request: &Request, survey: &Survey) -> Vec<(i64, i64)> {
-    let rows = survey.rows.unwrap_or(0);
-    let all = rows as f64;
-    let unique = |column: usize| table.shape.is_unique(column);
-    let share: f64 = request.predicates.iter().map(|p| p.selectivity(all, &unique)).product();
-    if request.parts < 2 || rows < DIVIDED_FROM || share < 0.25 || !request.order.is_empty() || survey.keys.is_empty() {
-        return Vec::new();
-    }
-    let keys: i64 = survey.keys.iter().map(|(first, last)| last - first + 1).sum();
-    let each = keys / i64::try_from(request.parts).unwrap_or(1) + 1;
-    let (mut cuts, mut room) = (vec![i64::MIN], each);
-    for (first, last) in &survey.keys {
-        let mut begin = *first;
-        while last - begin + 1 > room {
-            begin += room;
-            cuts.push(begin);
-            room = each;
-        }
-        room -= last - begin + 1;
-    }
-    cuts.push(i64::MAX);
-    cuts.windows(2).map(|pair| (pair[0], pair[1])).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::postgres::tables::ledger;
-    use wh_schemas::position::SEQ_BITS;
-
-    #[test]
-    fn the_parts_of_a_scan_hold_every_key_once() {
-        let table = ledger().swap_remove(0);
-        let request = Request { projection: vec![0], predicates: Vec::new(), order: Vec::new(), limit: None, parts: 3 };
-        let base = 1_i64 << SEQ_BITS;
-        let keys = vec![(5, 100_004), (base, base + 299_999), (2 * base + 7, 2 * base + 10)];
-        let parts = divided(&table, &request, &Survey { rows: Some(400_004), keys: keys.clone() });
-        assert_eq!(parts.len(), 3);
-        assert_eq!((parts[0].0, parts[2].1), (i64::MIN, i64::MAX));
-        assert!(parts.windows(2).all(|pair| pair[0].1 == pair[1].0));
-        let held = |(from, until): (i64, i64)| keys.iter().map(|(first, last)| (until.min(last + 1) - from.max(*first)).max(0)).sum::<i64>();
-        assert!(parts.iter().all(|part| held(*part).abs_diff(133_334) < 10), "{parts:?}");
-        let small = Survey { rows: Some(10), keys };
-        assert!(divided(&table, &request, &small).is_empty());
-    }
 }

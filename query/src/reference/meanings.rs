@@ -276,7 +276,7 @@ const QUERIES: Columns = &[
     ("role", "the role whose limits hold"),
     ("way", "`cli`, `postgres`, `flight` or `http`"),
     ("peer", "the client's address; NULL where it is this process"),
-    ("sql", "the statement"),
+    ("sql", "the statement; NULL where it is somebody else's"),
     ("state", "`running`, `done`, `failed` or `cancelled`"),
     ("started_at", "when it began"),
     ("elapsed_ms", "how long it has taken until now, or took"),

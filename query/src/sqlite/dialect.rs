@@ -4,6 +4,8 @@
 //! 64-bit integers make the condition mean what the predicate means. Names are written as the layout writes them, without
 //! quotes: in quotes SQLite would read a name that it does not know as a text.
 
+use arrow::datatypes::DataType;
+
 use super::members;
 use super::tables::Table;
 use crate::conjunction::{self, Part};
@@ -80,6 +82,12 @@ fn can_be_asked(table: &Table, predicate: &Predicate) -> bool {
         Predicate::Not(inner) | Predicate::Is { inner, .. } => can_be_asked(table, inner),
         Predicate::Member { column, path, test } => members::can_be_asked(table, *column, path, test),
     }
+}
+
+/// Whether the column sorts there as it does here. The file's floats know no −0.
+pub(crate) fn sorts_alike(table: &Table, column: usize) -> bool {
+    let is_float = table.shape.schema.fields().get(column).is_none_or(|field| *field.data_type() == DataType::Float64);
+    !is_float && !table.shape.is_one_of(column, table.opaque)
 }
 
 /// The statement that answers `request`, `late` conditions and a range of keys included. The order of `request.projection` is

@@ -6,4 +6,5 @@ pub(crate) mod dialect;
 mod members;
 pub(crate) mod scan;
 pub(crate) mod store;
+mod survey;
 pub(crate) mod tables;

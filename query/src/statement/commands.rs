@@ -163,7 +163,9 @@ fn assigned(cursor: &mut Cursor<'_>, name: String) -> Result<Command, QueryError
         match cursor.peek().map(|token| &token.token) {
             Some(Token::Number(number, _)) => value.push_str(number),
             Some(Token::Word(Word { value: word, quote_style: None, .. })) => value.push_str(word),
-            Some(Token::Word(Word { value: word, .. })) => value.push_str(&format!("\"{word}\"")),
+            // In a path the quotes are part of a schema's name; elsewhere they stand around a text, as pgcli writes SET TIME ZONE "UTC".
+            Some(Token::Word(Word { value: word, .. })) if name == "search_path" => value.push_str(&format!("\"{word}\"")),
+            Some(Token::Word(Word { value: word, .. })) => value.push_str(word),
             Some(token) if quoted(token).is_some() => value.push_str(quoted(token).unwrap_or_default()),
             _ => return Err(cursor.expected("a value")),
         }

@@ -118,7 +118,8 @@ impl Options {
             "format" => {
                 let kind = match cursor.peek().map(|token| &token.token) {
                     Some(token) if quoted(token).is_some() => quoted(token).unwrap_or_default().to_ascii_lowercase(),
-                    _ => cursor.peek_word().unwrap_or_default().to_ascii_lowercase(),
+                    // A word, or a name in quotes.
+                    _ => cursor.clone().name().unwrap_or_default().to_ascii_lowercase(),
                 };
                 self.kind = Some(match kind.as_str() {
                     "text" => CopyKind::Text,
@@ -245,6 +246,7 @@ mod tests {
         let text = CopyFormat { kind: CopyKind::Text, header: false, delimiter: b'\t', null: "\\N".into(), quote: b'"', escape: b'"' };
         assert_eq!(copied("COPY (SELECT 1) TO STDOUT").unwrap().1, text);
         assert_eq!(copied("COPY (SELECT 1) TO STDOUT (FORMAT 'binary')").unwrap().1, CopyFormat { kind: CopyKind::Binary, ..text.clone() });
+        assert_eq!(copied("COPY (SELECT 1) TO STDOUT (FORMAT \"binary\");").unwrap().1.kind, CopyKind::Binary);
         assert_eq!(copied("COPY (SELECT 1) TO STDOUT DELIMITER AS '|' NULL AS 'x'").unwrap().1, CopyFormat { delimiter: b'|', null: "x".into(), ..text });
         assert_eq!(copied("COPY ledger.transactions (seq, \"partition\") TO STDOUT").unwrap().0, "SELECT seq, \"partition\" FROM ledger.transactions");
         assert_eq!(copied("COPY transactions TO STDOUT").unwrap().0, "SELECT * FROM transactions");

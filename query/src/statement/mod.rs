@@ -6,6 +6,7 @@ mod bounds;
 mod commands;
 mod copy;
 mod cursors;
+mod forms;
 mod reading;
 mod tokens;
 

@@ -10,7 +10,7 @@ use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use super::bounds::{self, RECURSION, Width};
 use super::tokens::Cursor;
-use super::{Reading, read_only, refused};
+use super::{Reading, forms, read_only, refused};
 use crate::errors::{QueryError, nearest};
 use crate::fulltext;
 use crate::json;
@@ -65,6 +65,7 @@ fn allowed(statement: DfStatement) -> Result<(DfStatement, usize), QueryError> {
             fulltext::rewrite_score(&mut *sql);
             snippet::bind(&mut *sql);
             json::rewrite(&mut *sql);
+            forms::rewrite(&mut *sql);
             Ok((DfStatement::Statement(sql), width.parameters))
         }
         DfStatement::Explain(ExplainStatement { options, statement }) => {

@@ -4,18 +4,51 @@
 //! them ends nothing.
 
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
-use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer, Word};
+use datafusion::sql::sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan, Tokenizer, Word};
 
 use crate::errors::QueryError;
 
 /// The tokens of a text, white space and comments among them.
 pub(super) fn read(sql: &str) -> Result<Vec<TokenWithSpan>, QueryError> {
-    Tokenizer::new(&PostgreSqlDialect {}, sql).tokenize_with_location().map_err(|error| QueryError::Syntax {
+    let tokens = Tokenizer::new(&PostgreSqlDialect {}, sql).tokenize_with_location().map_err(|error| QueryError::Syntax {
         message: error.message,
         line: Some(error.location.line),
         column: Some(error.location.column),
         hint: Some("is a quote or a comment still open?".to_owned()),
-    })
+    })?;
+    if tokens.iter().any(|token| signs_behind(&token.token) > 0) { Ok(tokens.into_iter().flat_map(without_signs).collect()) } else { Ok(tokens) }
+}
+
+/// How many signs of a number an operator of several characters ends in. As in PostgreSQL they are its own only where another sign than
+/// those of arithmetic and comparison is in it.
+/// Source: PostgreSQL's manual, "Lexical Structure", "Operators".
+fn signs_behind(token: &Token) -> usize {
+    match token {
+        Token::CustomBinaryOperator(operator) if !operator.contains(['~', '!', '@', '#', '%', '^', '&', '|', '`', '?']) => {
+            let head = operator.trim_end_matches(['+', '-']);
+            // Of signs alone the first is the operator.
+            operator.len() - head.len().max(1)
+        }
+        _ => 0,
+    }
+}
+
+/// `->>-` as `->>` and `-`.
+fn without_signs(token: TokenWithSpan) -> Vec<TokenWithSpan> {
+    let signs = signs_behind(&token.token);
+    let Token::CustomBinaryOperator(operator) = &token.token else { return vec![token] };
+    let (head, tail) = operator.split_at(operator.len() - signs);
+    let Ok(first) = Tokenizer::new(&PostgreSqlDialect {}, head).tokenize() else { return vec![token] };
+    let [first] = first.as_slice() else { return vec![token] };
+    let mut at = token.span.start;
+    let mut spanned = |token: Token, length: usize| {
+        let start = at;
+        at.column += length as u64;
+        TokenWithSpan { token, span: Span::new(start, at) }
+    };
+    let mut split = vec![spanned(first.clone(), head.len())];
+    split.extend(tail.chars().map(|sign| spanned(if sign == '-' { Token::Minus } else { Token::Plus }, 1)));
+    split
 }
 
 /// Whether a token says something.
@@ -191,6 +224,19 @@ mod tests {
         assert_eq!(split(sql).unwrap(), ["SELECT ';' /* ; */, \"a;b\"", "SELECT $$;$$", "SELECT 'Größe'"]);
         assert_eq!(split(" -- nothing\n").unwrap(), Vec::<String>::new());
         assert!(split("SELECT 'open").is_err());
+    }
+
+    #[test]
+    fn a_sign_behind_an_operator_is_the_numbers() {
+        let told = |sql: &str| read(sql).unwrap().iter().map(|token| token.token.to_string()).collect::<Vec<_>>();
+        assert_eq!(told("a->>-1"), ["a", "->>", "-", "1"]);
+        assert_eq!(told("a>-1"), ["a", ">", "-", "1"]);
+        assert_eq!(told("a<=+1"), ["a", "<=", "+", "1"]);
+        assert_eq!(told("a*-1"), ["a", "*", "-", "1"]);
+        assert_eq!(told("a@>b"), ["a", "@>", "b"]);
+        let tokens = read("a->>-1").unwrap();
+        assert_eq!(tokens.iter().map(|token| token.span.start.column).collect::<Vec<_>>(), [1, 2, 5, 6]);
+        assert_eq!(split("SELECT a->>-1; SELECT 2").unwrap(), ["SELECT a->>-1", "SELECT 2"]);
     }
 
     #[test]

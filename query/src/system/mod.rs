@@ -98,7 +98,7 @@ impl Prepared for SystemQuery {
         let rows = match self.scan.what {
             What::Freshness => freshness::rows(&self.scan.stores),
             What::Stores => stores::rows(&self.scan.stores),
-            What::Queries => queries::rows(&self.scan.queries),
+            What::Queries => queries::rows(&self.scan.queries, sink.asker()),
         };
         let mut batch = BatchBuilder::new(sink.schema(), rows.len()).ok_or_else(|| QueryError::internal("a column has a type that no store gives"))?;
         for row in &rows {

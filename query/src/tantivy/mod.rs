@@ -5,3 +5,4 @@ mod dialect;
 pub(crate) mod index;
 pub(crate) mod scan;
 mod store;
+mod top;

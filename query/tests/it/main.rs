@@ -4,6 +4,8 @@
 
 mod aggregates;
 mod answers;
+mod bounds;
+mod dialect;
 mod documents;
 mod faults;
 mod fixture;

@@ -185,6 +185,69 @@ async fn limits_and_orders_go_down_only_where_nothing_is_lost() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_first_rows_in_an_order_come_from_the_store() {
+    let fixture = Fixture::new();
+    for (sql, native) in [
+        (
+            "SELECT transaction_id, amount FROM transactions WHERE timestamp < '2026-03-01T09:00:00Z' ORDER BY amount DESC, transaction_id LIMIT 5",
+            "ORDER BY amount DESC, transaction_id LIMIT ?2",
+        ),
+        (
+            "SELECT transaction_id FROM transactions ORDER BY description DESC, counterparty_account NULLS FIRST, transaction_id LIMIT 9 OFFSET 2",
+            "ORDER BY description DESC NULLS FIRST, counterparty_account NULLS FIRST, transaction_id LIMIT ?1 [?1=11]",
+        ),
+        (
+            "SELECT a.alert_id, a.title, t.amount FROM risk_alerts a JOIN transactions t ON t.transaction_id = a.transaction_id WHERE a.severity = 'high' \
+             ORDER BY a.created_at DESC, a.alert_id LIMIT 7",
+            "ORDER BY l.created_at DESC, l.alert_id LIMIT ?2",
+        ),
+        (
+            "SELECT t.user_id, a.alert_id FROM transactions t JOIN risk_alerts a ON a.transaction_id = t.transaction_id ORDER BY t.counterparty_account DESC, a.alert_id LIMIT 8",
+            "ORDER BY l.counterparty_account DESC NULLS FIRST, r.alert_id LIMIT ?1",
+        ),
+        (
+            "SELECT transaction_id, risk_score FROM documents.explanations ORDER BY risk_score DESC, transaction_id LIMIT 6",
+            "ORDER BY CAST(json_extract(explanation, '$.risk_score') AS INTEGER) DESC NULLS FIRST, transaction_id LIMIT ?1",
+        ),
+        (
+            "SELECT alert_id, title, score() FROM search.alerts WHERE match(message, 'refund') ORDER BY score() DESC, alert_id LIMIT 2",
+            "+message:(refund) (the first 2 by _score DESC, alert_id)",
+        ),
+        ("SELECT alert_id FROM search.alerts ORDER BY severity, risk_score DESC LIMIT 3", "(the first 3 by severity, risk_score DESC)"),
+        ("SELECT title, alert_id FROM search.alerts WHERE risk_score > 71 ORDER BY user_id DESC LIMIT 9", "(the first 9 by user_id DESC)"),
+    ] {
+        let plan = fixture.plan(sql).await;
+        assert!(plan.contains(native) && !plan.contains("SortExec"), "{sql}\n{plan}");
+        let found = fixture.rows(sql).await;
+        fixture.rows("SET wardhouse.pushdown = 'off'").await;
+        assert_eq!(found, fixture.rows(sql).await, "{sql}");
+        fixture.rows("SET wardhouse.pushdown = 'on'").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_that_a_store_does_not_have_stays_with_datafusion() {
+    let fixture = Fixture::new();
+    for sql in [
+        // −0, texts that are made on the way out, texts that are analysed.
+        "SELECT name FROM system_metrics ORDER BY value LIMIT 1",
+        "SELECT transaction_id FROM documents.transaction_metadata ORDER BY metadata LIMIT 3",
+        "SELECT alert_id FROM search.alerts ORDER BY title LIMIT 2",
+        "SELECT transaction_id FROM transactions ORDER BY lower(user_id), transaction_id LIMIT 3",
+        // Rows that are not yet those of the answer.
+        "SELECT transaction_id FROM transactions WHERE lower(user_id) = 'u1' ORDER BY amount LIMIT 2",
+        "SELECT transaction_id FROM transactions WHERE metadata->>'ip' = '10.0.0.7' ORDER BY amount LIMIT 2",
+        "SELECT transaction_id FROM (SELECT * FROM transactions LIMIT 50) AS t ORDER BY amount LIMIT 2",
+        "SELECT user_id, count(*) FROM transactions GROUP BY user_id ORDER BY 2 DESC LIMIT 3",
+        // More than a store is asked to sort.
+        "SELECT transaction_id FROM transactions ORDER BY amount LIMIT 20000",
+    ] {
+        let plan = fixture.plan(sql).await;
+        assert!(plan.contains("SortExec"), "{sql}\n{plan}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn rows_are_counted_without_a_column() {
     let fixture = Fixture::new();
     for (sql, count) in [

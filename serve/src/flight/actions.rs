@@ -21,6 +21,7 @@ use tonic::Status;
 use wh_query::{Prepared, QueryError, Session};
 
 use super::catalog::CATALOG;
+use super::schemas;
 use super::service::{Caller, Service, command};
 use super::sessions::Cancelled;
 use super::statements::{no_transaction, prepare, transactions};
@@ -70,10 +71,10 @@ fn ipc(schema: &Schema) -> Result<Bytes, Status> {
     Ok(bytes)
 }
 
-/// The parameters of a statement as columns named $1, $2 …
+/// The parameters of a statement as columns named $1, $2 …, of the types of what they are compared with: some drivers send nothing else.
 fn parameter_schema(prepared: &Prepared) -> Schema {
     let field = |(place, data_type): (usize, &arrow::datatypes::DataType)| Field::new(format!("${}", place + 1), data_type.clone(), true);
-    Schema::new(prepared.parameters().iter().enumerate().map(field).collect::<Vec<_>>())
+    Schema::new(prepared.parameter_columns().iter().enumerate().map(field).collect::<Vec<_>>())
 }
 
 impl Service {
@@ -85,7 +86,7 @@ impl Service {
                 let request: ActionCreatePreparedStatementRequest = packed(body)?;
                 no_transaction(request.transaction_id.as_deref())?;
                 let prepared = prepare(&caller.session, &request.query).await?;
-                let (dataset_schema, parameter_schema) = (ipc(&prepared.schema())?, ipc(&parameter_schema(&prepared))?);
+                let (dataset_schema, parameter_schema) = (ipc(&schemas::told(&prepared.schema()))?, ipc(&parameter_schema(&prepared))?);
                 let prepared_statement_handle = caller.session.keep(prepared)?;
                 ActionCreatePreparedStatementResult { prepared_statement_handle, dataset_schema, parameter_schema }.as_any().encode_to_vec()
             }

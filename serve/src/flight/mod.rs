@@ -8,6 +8,7 @@ mod actions;
 mod catalog;
 mod info;
 mod parameters;
+mod schemas;
 mod service;
 mod sessions;
 mod statements;

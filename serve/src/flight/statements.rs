@@ -1,6 +1,6 @@
 //! Statements: their schemas, their tickets, their rows.
 //!
-//! What must stay true: the engine's batches are encoded as they come, none but the first before the client takes it; a stream keeps its session
+//! What must stay true: the engine's batches are encoded as they come, few before the client takes them; a stream keeps its session
 //! alive, and dropping it ends the query; what a client cannot be told beside the rows stands in the headers.
 
 use std::sync::Arc;
@@ -23,6 +23,7 @@ use tonic::{Response, Status};
 use wh_query::{Action, Prepared, QueryError, QueryResult};
 
 use super::parameters;
+use super::schemas;
 use super::service::{Caller, Service, command};
 use super::sessions::{FlightSession, Statement};
 use super::status::{internal, of_flight, status};
@@ -93,7 +94,7 @@ impl Service {
                 return described(&batch.schema(), descriptor.cmd.clone(), descriptor);
             }
         };
-        let schema = prepared.schema();
+        let schema = schemas::told(&prepared.schema());
         let statement_handle = caller.session.issue(prepared, parameters)?;
         let ticket = TicketStatementQuery { statement_handle }.as_any().encode_to_vec();
         described(&schema, ticket.into(), descriptor)
@@ -102,8 +103,8 @@ impl Service {
     /// The columns that a statement or a piece of the catalog has.
     pub(super) async fn schema(&self, caller: &Caller, descriptor: &FlightDescriptor) -> Result<SchemaResult, Status> {
         let schema = match command(&descriptor.cmd)? {
-            Command::CommandStatementQuery(query) => prepare(&caller.session, &query.query).await?.schema(),
-            Command::CommandPreparedStatementQuery(query) => caller.session.statement(&query.prepared_statement_handle)?.prepared.schema(),
+            Command::CommandStatementQuery(query) => schemas::told(&prepare(&caller.session, &query.query).await?.schema()),
+            Command::CommandPreparedStatementQuery(query) => schemas::told(&caller.session.statement(&query.prepared_statement_handle)?.prepared.schema()),
             other => self.catalog(&caller.session, other).await?.schema(),
         };
         SchemaResult::try_from(SchemaAsIpc::new(&schema, &IpcWriteOptions::default())).map_err(internal)
@@ -120,12 +121,12 @@ impl Service {
                 if !session.runs(&handle, result.id) {
                     self.engine.queries().cancel(result.id);
                 }
-                sent(result, session, prepared.sql()).await
+                sent(result, session, &prepared).await
             }
             Command::CommandPreparedStatementQuery(query) => {
                 let (prepared, parameters) = bound(caller.session.statement(&query.prepared_statement_handle)?)?;
                 let result = execute(&caller.session, &prepared, parameters).await?;
-                sent(result, Arc::clone(&caller.session), prepared.sql()).await
+                sent(result, Arc::clone(&caller.session), &prepared).await
             }
             other => {
                 let batch = self.catalog(&caller.session, other).await?;
@@ -182,21 +183,25 @@ fn described(schema: &Schema, ticket: Bytes, descriptor: FlightDescriptor) -> Re
 
 /// The rows on their way to the client. The encoder cuts batches that are larger than a message may be, and sends dictionaries as what
 /// they stand for.
-async fn sent(result: QueryResult, session: Arc<FlightSession>, sql: &str) -> Rows {
+async fn sent(result: QueryResult, session: Arc<FlightSession>, prepared: &Prepared) -> Rows {
     let late = result.late_notices();
     let QueryResult { schema, mut stream, mut notices, id, .. } = result;
+    let planned = prepared.schema();
+    // Where a setting has changed since it was planned, its columns may be others.
+    let schema = schemas::told(if planned.fields().len() == schema.fields().len() { &planned } else { &schema });
+    let (sql, told) = (prepared.sql().to_owned(), Arc::clone(&schema));
     // Cancel-safe: a batch that comes later is still in the stream. What a store that is away leaves out is known by the first rows, as a
     // rule, and can be told in the headers alone.
     let first = match tokio::time::timeout(FIRST_ROWS, stream.next()).await {
-        Ok(Some(Err(error))) => return Err(status(&QueryError::from(error), sql)),
+        Ok(Some(Err(error))) => return Err(status(&QueryError::from(error), &sql)),
         Ok(first) => first,
         Err(_) => None,
     };
     notices.extend(late.take());
-    let sql = sql.to_owned();
     let batches = stream::iter(first).chain(stream).map(move |batch| {
         let _alive = &session;
-        batch.map_err(|error| FlightError::from(status(&QueryError::from(error), &sql)))
+        let batch = batch.map_err(|error| FlightError::from(status(&QueryError::from(error), &sql)))?;
+        schemas::as_told(&batch, &told).map_err(FlightError::from)
     });
     let rows = FlightDataEncoderBuilder::new().with_schema(schema).build(batches);
     let mut answer = Response::new(rows.map_err(of_flight).boxed());

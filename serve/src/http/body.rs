@@ -1,6 +1,6 @@
 //! The body of an answer: the engine's batches as bytes, as the client takes them.
 //!
-//! What must stay true: a batch is asked for when the bytes of the last one are gone; dropping the body (the client went away) ends
+//! What must stay true: batches are encoded when the bytes of the last one are gone; dropping the body (the client went away) ends
 //! the query; a failure is the last thing that JSON and NDJSON say, and cuts CSV and Arrow short, so that no client takes a part for
 //! the whole.
 
@@ -21,9 +21,9 @@ use futures::StreamExt;
 use hyper::body::{Body, Frame};
 use wh_query::{QueryError, Session};
 
-use super::Shared;
 use super::encode::Encoder;
 use super::errors::Fault;
+use super::{Shared, milliseconds};
 
 /// Rows of the answer, in its trailers.
 pub(super) const ROWS: HeaderName = HeaderName::from_static("x-wardhouse-rows");
@@ -77,7 +77,7 @@ impl Rows {
     }
 
     fn elapsed_ms(&self) -> f64 {
-        self.asked.started.elapsed().as_secs_f64() * 1e3
+        milliseconds(self.asked.started.elapsed())
     }
 
     /// Takes the next batch, or the end.

@@ -16,6 +16,7 @@ mod request;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Request, State};
@@ -46,6 +47,11 @@ struct Shared {
     reach: Reach,
     /// What became known of queries only while their rows were sent, the oldest first.
     late: Mutex<VecDeque<(u64, Vec<String>)>>,
+}
+
+/// A duration in milliseconds, to a microsecond: in thousandths the quotient is the number that is printed, without the noise of a product.
+fn milliseconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e3
 }
 
 /// Queries of which late notices are kept.
@@ -113,5 +119,17 @@ async fn known(State(shared): State<Arc<Shared>>, mut request: Request, next: Ne
             next.run(request).await
         }
         None => Fault::new(StatusCode::UNAUTHORIZED, "28000", "a user and a password are needed, or a token of POST /v1/sql/token").into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_told_to_a_microsecond() {
+        for (nanos, told) in [(1_500_000_000, "1500.0"), (12_345_678, "12.346"), (70_100_000, "70.1"), (499, "0.0")] {
+            assert_eq!(serde_json::json!(milliseconds(Duration::from_nanos(nanos))).to_string(), told);
+        }
     }
 }

@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 use wh_query::{Principal, QueryInfo, QueryState, StoreWork};
 use wh_schemas::Micros;
 
-use super::Shared;
 use super::errors::Fault;
+use super::{Shared, milliseconds};
 
 /// The role that may see and end everyone's queries.
 const ADMIN: &str = "admin";
@@ -31,18 +31,14 @@ fn state(state: &QueryState) -> &'static str {
     }
 }
 
-fn ms(duration: std::time::Duration) -> f64 {
-    duration.as_secs_f64() * 1e3
-}
-
 fn work(work: &StoreWork) -> Value {
     json!({
         "store": work.store,
         "relation": work.relation,
         "rows": work.rows,
         "bytes": work.bytes,
-        "in_store_ms": ms(work.in_store),
-        "waiting_ms": ms(work.waiting),
+        "in_store_ms": milliseconds(work.in_store),
+        "waiting_ms": milliseconds(work.waiting),
     })
 }
 
@@ -58,7 +54,7 @@ fn described(query: &QueryInfo, principal: &Principal) -> Value {
         "sql": may.then_some(&query.sql),
         "state": state(&query.state),
         "started_at": Micros(query.started_at).to_string(),
-        "elapsed_ms": ms(query.elapsed),
+        "elapsed_ms": milliseconds(query.elapsed),
         "rows_out": query.rows_out,
         "stores": query.stores.iter().map(work).collect::<Vec<_>>(),
         "error": query.error.as_ref().filter(|_| may),

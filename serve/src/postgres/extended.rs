@@ -42,6 +42,9 @@ impl Connection {
                 self.describe(&statement, &[]).await
             }
             Frontend::Describe { target: Target::Portal, name } => {
+                if let Some(schema) = self.of_cursor(&name) {
+                    return Ok(self.wire.send(Layout::new(&schema, &[])?.description()).await?);
+                }
                 let portal = self.held.portal(&name)?;
                 let (statement, formats) = (Arc::clone(&portal.statement), portal.formats.clone());
                 self.describe(&statement, &formats).await
@@ -53,9 +56,7 @@ impl Connection {
                     Target::Statement => {
                         self.held.deallocate(&name);
                     }
-                    Target::Portal => {
-                        self.held.portals.remove(&name);
-                    }
+                    Target::Portal => self.held.close_portal(&name),
                 }
                 Ok(self.wire.send(PgWireBackendMessage::CloseComplete(CloseComplete::new())).await?)
             }
@@ -74,6 +75,11 @@ impl Connection {
         self.may(&statement)?;
         self.held.keep(name, statement);
         Ok(self.wire.send(PgWireBackendMessage::ParseComplete(ParseComplete::new())).await?)
+    }
+
+    /// The columns of a cursor. PostgreSQL's cursors are portals, and clients describe them as such.
+    fn of_cursor(&self, name: &str) -> Option<SchemaRef> {
+        if self.held.portals.contains_key(name) { None } else { self.held.cursor(name).ok().map(|cursor| Arc::clone(&cursor.rows.schema)) }
     }
 
     /// The columns of what a statement gives; `None` where it gives no rows.

@@ -6,11 +6,13 @@
 //! ```
 //!
 //! What must stay true: no bytes of a client, and no fault of one session, disturb another session; there is a most of connections, beyond
-//! which a client is told so; a client that goes away ends its query; rows are computed only as fast as they are read.
+//! which a client is told so; a client that goes away ends its query; rows are
+//! computed only a few batches ahead of their reader.
 
 mod cancel;
 mod connection;
 mod copy;
+mod declared;
 mod encode;
 mod errors;
 mod extended;
@@ -70,13 +72,12 @@ struct Server {
     stop: CancellationToken,
 }
 
-/// Serves PostgreSQL's protocol until `stop`.
+/// Serves PostgreSQL's protocol until `stop`. `only_tls`: whether clients that do not encrypt are refused.
 ///
 /// # Errors
-/// [`ServeError::Io`] where the listener has no address.
-pub(crate) async fn serve(listener: TcpListener, engine: Engine, access: Arc<Access>, stop: CancellationToken) -> Result<(), ServeError> {
-    let address = listener.local_addr().map_err(|source| ServeError::Io { what: "the address of PostgreSQL's protocol", source })?;
-    let terms = Terms { tls: access.tls().map(TlsAcceptor::from), only_tls: !address.ip().is_loopback(), access };
+/// None: a listener that fails is told in the log, and asked again.
+pub(crate) async fn serve(listener: TcpListener, engine: Engine, access: Arc<Access>, only_tls: bool, stop: CancellationToken) -> Result<(), ServeError> {
+    let terms = Terms { tls: access.tls().map(TlsAcceptor::from), only_tls, access };
     let server = Arc::new(Server { engine, terms, cancels: Arc::default(), clients: Arc::new(Semaphore::new(MOST_CLIENTS)), stop });
     let mut connections = JoinSet::new();
     loop {
@@ -168,21 +169,28 @@ async fn greet(connection: &mut Connection, id: i32, key: i32) -> Result<(), Gon
 /// Sets what a client asks for when it connects.
 fn configure(session: &Session, parameters: &BTreeMap<String, String>) -> Result<(), Failure> {
     let refused = |error: wh_query::QueryError| Failure { fatal: true, ..Failure::of(&error, "", 0) };
+    let set = |name: &str, value: &str| session.set(name, of_startup(name, value)).map_err(refused);
     for (name, value) in parameters {
         match name.as_str() {
             "user" | "database" | "replication" => {}
             "options" => {
                 for (name, value) in options(value) {
-                    session.set(&name, &value).map_err(refused)?;
+                    set(&name, &value)?;
                 }
             }
             name if name.starts_with("_pq_.") => {}
             // Clients set by themselves what other servers know.
             name if session.show(name).is_err() => tracing::debug!(name, "a client sets what is not known here"),
-            name => session.set(name, value).map_err(refused)?,
+            name => set(name, value)?,
         }
     }
     Ok(())
+}
+
+/// The value of a setting that a client sends when it connects. asyncpg sends `'utf-8'` with its quotes, and PostgreSQL compares encodings by their letters and
+/// digits alone (`clean_encoding_name` in src/common/encnames.c).
+fn of_startup<'a>(name: &str, value: &'a str) -> &'a str {
+    if name.eq_ignore_ascii_case("client_encoding") { value.trim_matches(|c: char| !c.is_ascii_alphanumeric()) } else { value }
 }
 
 /// The settings in `-c name=value --name=value`, spaces being written with a backslash before them.
@@ -218,6 +226,7 @@ mod tests {
         let of = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         assert_eq!(options("-c statement_timeout=5s -cDateStyle=ISO --search-path=a,\\ b"), [of("statement_timeout", "5s"), of("DateStyle", "ISO"), of("search_path", "a, b")]);
         assert_eq!(options("-c"), []);
+        assert_eq!((of_startup("client_encoding", "'utf-8'"), of_startup("application_name", "'a'")), ("utf-8", "'a'"));
         assert_eq!(options(""), []);
     }
 }

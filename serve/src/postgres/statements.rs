@@ -6,11 +6,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use arrow::datatypes::DataType;
 use bytes::Bytes;
 use datafusion::common::ScalarValue;
 use pgwire::api::Type;
 use wh_query::{Action, Prepared, Session};
 
+use super::declared;
 use super::errors::{Failure, Fault, code};
 use super::parameters::Parameter;
 use super::rows::{About, Rows};
@@ -47,7 +49,12 @@ impl Statement {
             _ => None,
         };
         let expected = inner.as_ref().unwrap_or(&prepared).parameters();
-        let parameters = expected.iter().enumerate().map(|(place, expected)| Parameter::new(named.get(place).and_then(Option::as_ref), expected)).collect();
+        let parameter = |(place, expected): (usize, &DataType)| {
+            let client = named.get(place).cloned().flatten();
+            let told = client.or_else(|| if is_integer(expected) { declared::oid(&about.sql, place + 1) } else { None });
+            Parameter::new(told.as_ref(), expected)
+        };
+        let parameters = expected.iter().enumerate().map(parameter).collect();
         Ok(Statement { prepared, inner, parameters, about })
     }
 
@@ -59,6 +66,15 @@ impl Statement {
         }
         let formats = Format::each(formats, given.len())?;
         self.parameters.iter().zip(given).zip(formats).map(|((parameter, bytes), format)| parameter.value(bytes.as_ref(), format, zone)).collect()
+    }
+}
+
+/// Whether it is the engine's type of numbers of objects, or of a list of them.
+fn is_integer(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Int32 => true,
+        DataType::List(element) => *element.data_type() == DataType::Int32,
+        _ => false,
     }
 }
 
@@ -147,6 +163,13 @@ impl Held {
 
     pub(super) fn portal(&self, name: &str) -> Result<&Portal, Failure> {
         self.portals.get(name).ok_or_else(|| no_portal(name))
+    }
+
+    /// Closes a portal, or the cursor of this name; nothing where there is neither.
+    pub(super) fn close_portal(&mut self, name: &str) {
+        if self.portals.remove(name).is_none() {
+            self.cursors.remove(name);
+        }
     }
 
     pub(super) fn may_open(&self, name: &str) -> Result<(), Failure> {

@@ -83,6 +83,31 @@ async fn a_statement_gives_its_schema_and_then_its_rows() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn rows_have_the_schema_that_was_told_to_the_last_flag() {
+    let served = Served::open().await;
+    let mut client = client(&served).await;
+    for sql in [
+        "SELECT current_date AS a, CASE WHEN true THEN 1 END AS b, ARRAY[1, NULL] AS c, CAST(NULL AS numeric(15,2)) AS d, CAST('2026-02-28T12:34:56Z' AS timestamptz) AS e",
+        "SELECT count(*) AS n, sum(amount) AS amount, max(\"timestamp\") AS last FROM transactions",
+        "SELECT * FROM transactions LIMIT 1",
+        "SELECT 1 AS a WHERE false",
+    ] {
+        let info = client.execute(sql.into(), None).await.unwrap();
+        let told = info.clone().try_decode_schema().unwrap();
+        let ticket = info.endpoint[0].ticket.clone().unwrap();
+        let mut stream = client.do_get(ticket).await.unwrap();
+        while let Some(batch) = stream.try_next().await.unwrap() {
+            assert_eq!(*batch.schema(), told, "{sql}");
+        }
+        assert_eq!(stream.schema().map(|schema| Schema::clone(schema)), Some(told), "{sql}");
+    }
+    let prepared = client.prepare("SELECT user_id FROM transactions WHERE user_id = $1 AND amount > $2".into(), None).await.unwrap();
+    let types: Vec<DataType> = prepared.parameter_schema().unwrap().fields().iter().map(|field| field.data_type().clone()).collect();
+    assert_eq!(types, [DataType::Utf8, DataType::Decimal128(15, 2)]);
+    served.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_prepared_statement_is_bound_run_and_bound_again() {
     let served = Served::open().await;
     let mut client = client(&served).await;

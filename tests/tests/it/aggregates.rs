@@ -199,7 +199,7 @@ async fn aggregates_in_influxdb_are_those_of_datafusion() {
     wh_stores::influxdb::connect(&settings).await.unwrap().write(huge.as_bytes()).await.unwrap();
     let engine = engine_with(place.path(), |places| places.metrics = MetricsPlace::Influxdb(settings.clone()));
     let pushed = [
-        "SELECT count(*), sum(transactions), sum(amount_sum), avg(score_sum), min(amount_sum), max(score_max) FROM metrics.throughput",
+        "SELECT count(*), sum(transactions), sum(amount_sum), sum(score_sum), min(amount_sum), max(score_max) FROM metrics.throughput",
         "SELECT department, count(*), sum(amount_sum), max(amount_sum) FROM metrics.throughput GROUP BY department",
         "SELECT \"partition\", risk_level, transaction_type, sum(alerts), sum(amount_sum) FROM metrics.throughput WHERE score_max > 10 OR alerts = 0 GROUP BY \"partition\", risk_level, transaction_type",
         "SELECT count(DISTINCT department), count(DISTINCT risk_level), sum(amount_sum) FROM metrics.throughput",
@@ -221,7 +221,7 @@ async fn aggregates_in_influxdb_are_those_of_datafusion() {
         "SELECT date_bin(INTERVAL '90 minutes', \"time\", TIMESTAMP '2026-01-01T00:10:00Z') AS t, sum(alerts) FROM metrics.throughput GROUP BY t",
         "SELECT date_trunc('day', \"time\") AS t, count(DISTINCT department) FROM metrics.throughput GROUP BY t",
     ];
-    same(&engine, "count(\"transactions\") AS \"n\"", &pushed, &others).await;
+    same(&engine, "\") AS \"m0\"", &pushed, &others).await;
     servers::influxdb::drop_bucket(&settings, &settings.bucket).await;
 }
 

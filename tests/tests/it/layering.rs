@@ -16,7 +16,7 @@ const LAYERS: [(&str, &[&str]); 12] = [
     ("wh-scorer", &["wh-schemas", "wh-stores", "wh-eventlog", "wh-evaluation"]),
     ("wh-sinks", &["wh-schemas", "wh-stores", "wh-eventlog"]),
     ("wh-query", &["wh-schemas", "wh-stores", "wh-eventlog"]),
-    ("wh-serve", &["wh-schemas", "wh-query"]),
+    ("wh-serve", &["wh-schemas", "wh-stores", "wh-query"]),
     ("wh-ops", &["wh-schemas", "wh-stores", "wh-eventlog", "wh-ingest", "wh-scorer", "wh-sinks", "wh-query"]),
     ("wardhouse", &["wh-schemas", "wh-stores", "wh-eventlog", "wh-evaluation", "wh-ingest", "wh-scorer", "wh-sinks", "wh-query", "wh-serve", "wh-ops"]),
     ("wh-tests", &["wh-schemas", "wh-stores", "wh-eventlog", "wh-ingest", "wh-scorer", "wh-sinks", "wh-query", "wh-ops"]),

@@ -106,6 +106,23 @@ fn commands_and_their_arguments_are_offered() {
 }
 
 #[test]
-fn settings_follow_set_and_show() {
-    assert_eq!(offered("SET war|"), ["wardhouse.read"]);
+fn settings_follow_set_show_and_reset() {
+    assert_eq!(offered("SET war|"), ["wardhouse.read", "wardhouse.unavailable", "wardhouse.cache", "wardhouse.pushdown"]);
+    assert_eq!(offered("SET Wardhouse.re|"), ["read"]);
+    assert_eq!(offered("show time|"), ["TimeZone"]);
+    assert_eq!(offered("RESET statement|"), ["statement_timeout"]);
+    assert_eq!(offered("SET wardhouse.|").len(), 4);
+}
+
+#[test]
+fn every_setting_that_there_is_can_be_completed() {
+    // Asked while running: clones that share a target folder share the compiled test.
+    let here = std::env::var("CARGO_MANIFEST_DIR").unwrap();
+    let reference = std::fs::read_to_string(format!("{here}/../docs/sql-reference.md")).unwrap();
+    let settings = reference.split("## Settings").nth(1).unwrap();
+    let names: Vec<&str> = settings.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
+    assert!(names.len() > 30, "{names:?}");
+    for name in names {
+        assert!(SETTINGS.split(',').any(|offered| offered == name), "{name} is not offered");
+    }
 }

@@ -11,7 +11,7 @@ use tokio_postgres::{Config, NoTls};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
-use wh_serve::{ServeSettings, TlsFiles};
+use wh_serve::{ServeSettings, TlsFiles, UserSettings};
 
 use super::{connect_as, text, told};
 use crate::served::Served;
@@ -62,8 +62,27 @@ async fn encryption_is_spoken_where_there_is_a_certificate() {
     tokio::spawn(connection);
     assert_eq!(text(&client, "SELECT 1").await, "1");
     drop(client);
-    // On loopback it works without, too.
+    // On loopback it works without, too, where there is no password to be read.
     assert_eq!(text(&connect_as(&served, "ann", None).await.unwrap(), "SELECT 1").await, "1");
+    served.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_users_and_a_certificate_nobody_comes_in_plain_unless_a_setting_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let pair = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let (cert_file, key_file) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
+    std::fs::write(&cert_file, pair.cert.pem()).unwrap();
+    std::fs::write(&key_file, pair.signing_key.serialize_pem()).unwrap();
+    let users = vec![UserSettings { name: "ann".to_owned(), role: wh_serve::LOCAL_ROLE.to_owned(), password: "ann's password".to_owned().into() }];
+    let settings = ServeSettings { users, tls: Some(TlsFiles { cert_file, key_file }), ..ServeSettings::default() };
+    let served = Served::new(settings.clone()).await;
+    let refused = told(&connect_as(&served, "ann", Some("ann's password")).await.unwrap_err());
+    assert_eq!(refused, ("28000".to_owned(), "connections to this address must be encrypted".to_owned()));
+    served.end().await;
+    let served = Served::new(ServeSettings { plain_on_loopback: true, ..settings }).await;
+    let client = connect_as(&served, "ann", Some("ann's password")).await.unwrap();
+    assert_eq!(text(&client, "SELECT 1").await, "1");
     served.end().await;
 }
 

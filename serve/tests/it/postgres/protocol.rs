@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio_postgres::types::Type;
 use tokio_postgres::{Config, NoTls, SimpleQueryMessage};
 
 use super::{code, connect, connect_as, position, text, texts, told};
@@ -16,6 +17,56 @@ async fn whoever_comes_over_loopback_is_trusted_and_told_what_the_server_is() {
     assert!(text(&client, "SHOW server_version").await.starts_with("16"));
     assert_eq!(text(&client, "SHOW session_authorization").await, "somebody");
     assert_eq!(text(&client, "SHOW application_name").await, "test");
+    served.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_encoding_is_known_by_its_letters() {
+    let served = Served::open().await;
+    for (said, known) in [("'utf-8'", true), ("Unicode", true), ("'latin1'", false)] {
+        let stream = TcpStream::connect(served.postgres()).await.unwrap();
+        let connected = Config::new().user("ann").options(&format!("-c client_encoding={said}")).connect_raw(stream, NoTls).await;
+        assert_eq!(connected.is_ok(), known, "{said}");
+    }
+    served.end().await;
+}
+
+/// A message of a client: its kind and its body.
+fn message(kind: u8, body: &[u8]) -> Vec<u8> {
+    [&[kind][..], &i32::try_from(body.len() + 4).unwrap().to_be_bytes(), body].concat()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cursor_is_described_as_the_portal_that_it_is() {
+    let served = Served::open().await;
+    let mut stream = TcpStream::connect(served.postgres()).await.unwrap();
+    let start = b"\0\x03\0\0user\0ann\0\0";
+    stream.write_i32(i32::try_from(start.len() + 4).unwrap()).await.unwrap();
+    stream.write_all(start).await.unwrap();
+    stream.write_all(&message(b'Q', b"BEGIN; DECLARE \"all of them\" CURSOR FOR SELECT 1 AS one\0")).await.unwrap();
+    for name in ["all of them", "none of them"] {
+        stream.write_all(&message(b'D', format!("P{name}\0").as_bytes())).await.unwrap();
+        stream.write_all(&message(b'S', b"")).await.unwrap();
+    }
+    stream.write_all(&message(b'X', b"")).await.unwrap();
+    let mut kinds = Vec::new();
+    while let Ok(kind) = stream.read_u8().await {
+        let length = usize::try_from(stream.read_i32().await.unwrap() - 4).unwrap();
+        stream.read_exact(&mut vec![0; length]).await.unwrap();
+        kinds.push(kind);
+    }
+    let ready: Vec<&[u8]> = kinds.split(|kind| *kind == b'Z').skip(2).collect();
+    assert_eq!(ready, [&b"T"[..], b"E", b""], "{kinds:?}");
+    served.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parameters_that_are_numbers_of_objects_are_told_as_such() {
+    let served = Served::open().await;
+    let client = connect(&served).await;
+    let statement = client.prepare("SELECT typname FROM pg_catalog.pg_type WHERE oid = $1::oid AND typlen < $2").await.unwrap();
+    assert_eq!(statement.params()[0], Type::OID);
+    assert_eq!(client.query_one(&statement, &[&23_u32, &8_i16]).await.unwrap().get::<_, &str>(0), "int4");
     served.end().await;
 }
 

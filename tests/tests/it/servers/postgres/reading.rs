@@ -162,7 +162,8 @@ async fn parts_of_a_large_scan_are_the_whole_and_one_that_is_dropped_is_cancelle
     let mut connection = connect(&settings(&bench.name, &RawPostgres { statement_timeout_ms: 120_000, ..RawPostgres::default() })).await.unwrap();
     sqlx::raw_sql(AssertSqlSafe(fill)).execute(&mut connection).await.unwrap();
     let server = bench.engine();
-    let all = "SELECT count(DISTINCT transaction_id), sum(amount), count(*) FROM transactions WHERE description <> ''";
+    // Distinct texts of which the store knows nothing: every row has to come.
+    let all = "SELECT count(DISTINCT concat(transaction_id, '.')), sum(amount), count(*) FROM transactions WHERE description <> ''";
     let plan = rows(&server, &format!("EXPLAIN {all}")).await.concat().concat();
     contains(&plan, "(in 2 parts by pos)");
     let sum = ROWS * (ROWS - 1) / 2;

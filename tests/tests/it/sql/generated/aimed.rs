@@ -12,6 +12,7 @@ impl<'t> Maker<'t> {
         let kind = branch.kind.as_str();
         match kind {
             "limit" | "order" => self.few_rows(role, kind == "order"),
+            "joined" | "joined order" => self.joined_in_store(role, kind == "joined order"),
             "late" => self.narrow_join(role),
             "aggregate" | "count(*)" | "count" | "sum" | "min" | "max" | "count distinct" | "by column" | "by date_bin" | "by date_trunc" => self.aggregate(role, kind),
             "match" => {

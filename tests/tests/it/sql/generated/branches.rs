@@ -31,7 +31,7 @@ pub(super) fn required(on: Servers) -> Vec<Branch> {
     let mut list = List::default();
     list.compared("ledger", &["text", "integer", "money", "time", "float"], all);
     list.add("ledger", &[logic, nulls, parts, &AGGREGATES].concat());
-    list.add("ledger", &["IN text", "IN integer", "IN money", "IN time", "flag", "limit", "order", "late", "aggregate"]);
+    list.add("ledger", &["IN text", "IN integer", "IN money", "IN time", "flag", "limit", "order", "late", "aggregate", "joined", "joined order"]);
     list.compared("documents", &["text", "integer", "time"], all);
     list.add("documents", &[logic, nulls, parts].concat());
     list.add("documents", &["IN text", "IN integer", "IN time", "limit", "order", "late", "aggregate"]);
@@ -45,7 +45,7 @@ pub(super) fn required(on: Servers) -> Vec<Branch> {
     list.add("baselines", &["IN text", "IN integer", "starts_with", "limit", "late"]);
     list.compared("search", &["text"], if on.search { all } else { equal });
     list.compared("search", &["integer", "time"], all);
-    list.add("search", &[logic, &["match", "IN text", "IN integer", "IN time", "limit", "late"]].concat());
+    list.add("search", &[logic, &["match", "IN text", "IN integer", "IN time", "limit", "order", "late"]].concat());
     list.compared("log", &["integer", "time"], all);
     list.add("log", &[logic, &["IN integer", "limit"]].concat());
     if !on.metrics {
@@ -107,8 +107,12 @@ pub(super) fn pushed(plan: &str, tables: &[Table], is_sorted: bool) -> Pushed {
         if is_limited {
             add("limit");
         }
-        if is_sorted && scans.len() == 1 && !plan.contains("Sort") {
+        let is_ordered = is_sorted && scans.len() == 1 && !plan.contains("Sort");
+        if is_ordered {
             add("order");
+        }
+        if scan.split(", native=").next().is_some_and(|relations| relations.contains(" join ")) {
+            add(if is_ordered && is_limited { "joined order" } else { "joined" });
         }
         pushed.is_some |= conditions.is_some() || aggregation.is_some() || is_limited;
     }

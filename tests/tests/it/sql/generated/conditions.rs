@@ -7,7 +7,7 @@ use super::dice::Dice;
 use super::literals::{literal, plain, quoted, value};
 
 /// Whether `@>` is known to the planner.
-const JSON_CONTAINS: bool = false;
+const JSON_CONTAINS: bool = true;
 const OPERATORS: [&str; 6] = ["=", "<>", "<", "<=", ">", ">="];
 const KEYS: [&str; 14] = ["ip", "IP", "a", "b", "a.b", "", "n", "text", "ключ", "amount", "missing", "stage", "rule", "$set"];
 const CONTAINED: [&str; 8] = ["{}", r#"{"ip":"10.0.0.1"}"#, r#"{"ip":null}"#, r#"{"ip":5}"#, r#"{"a":[1]}"#, r#"{"a":{"b":{}}}"#, "[]", r#"{"a":1.5}"#];
@@ -54,7 +54,7 @@ pub(super) fn leaf(dice: &mut Dice, scope: Scope<'_>) -> String {
     }
     match column.kind {
         Type::Flag => flag(dice, &name),
-        kind => match dice.weighted(&[36, 14, 9, 6, 7, 5, if kind == Type::Text { 22 } else { 0 }, 10]) {
+        kind => match dice.weighted(&[36, 14, 6, 6, 7, 5, if kind == Type::Text { 22 } else { 0 }, 10]) {
             0 => compare(dice, &name, column, None),
             1 => list(dice, &name, column, 1),
             2 => format!("{name} IS {}NULL", dice.pick(&["", "NOT "])),

@@ -154,6 +154,15 @@ impl<'t> Maker<'t> {
         self.finished(format!("SELECT {} FROM {} AS a{}", named(&items), outer.qualified(), filter(&conditions)), &items)
     }
 
+    /// A join of two tables of one store, and the first rows of it where they are wanted in an order.
+    pub(super) fn joined_in_store(mut self, role: &str, by_first: bool) -> Query {
+        let is_of = |name: &str| name.split('.').next() == Some(role);
+        let (edge, left, right) = self.edge(|edge| edge.is_narrow && is_of(edge.left.0) && is_of(edge.right.0));
+        let items = [self.some(Scope { alias: "a", table: left }, 2), self.some(Scope { alias: "b", table: right }, 2)].into_iter().flatten().collect::<Vec<_>>();
+        let body = format!("SELECT {} FROM {} AS a JOIN {} AS b ON a.\"{}\" = b.\"{}\"", named(&items), left.qualified(), right.qualified(), edge.left.1, edge.right.1);
+        if by_first { self.limited(body, true) } else { self.finished(body, &items) }
+    }
+
     /// A join whose one side is small, so that what it holds is told to the other one.
     pub(super) fn narrow_join(mut self, role: &str) -> Query {
         let (edge, left, right) = self.edge(|edge| edge.is_narrow && [edge.left.0, edge.right.0].iter().any(|name| name.split('.').next() == Some(role)));

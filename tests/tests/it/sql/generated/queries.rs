@@ -153,8 +153,8 @@ impl<'t> Maker<'t> {
 
     /// Conditions of which all must hold.
     pub(super) fn conditions(&mut self, scope: Scope<'_>) -> Vec<String> {
-        let count = self.dice.weighted(&[10, 48, 28, 14]);
-        let mut conditions: Vec<String> = (0..count).map(|_| if self.dice.percent(45) { leaf(&mut self.dice, scope) } else { condition(&mut self.dice, scope, 3) }).collect();
+        let count = self.dice.weighted(&[4, 46, 32, 18]);
+        let mut conditions: Vec<String> = (0..count).map(|_| if self.dice.percent(55) { leaf(&mut self.dice, scope) } else { condition(&mut self.dice, scope, 3) }).collect();
         if scope.table.qualified() == "search.alerts" && self.dice.percent(50) {
             conditions.push(self.full_text(scope.alias));
         }
