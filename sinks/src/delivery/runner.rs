@@ -120,7 +120,7 @@ pub async fn run(log: Arc<dyn Log>, store: Box<dyn Store>, settings: RunnerSetti
         gauges: gauges.clone(),
         stop,
         measures: Measures::default(),
-        hands: Some(Hands { log, store, binding: Binding::default(), letters, stage: gauges.stage, retention: settings.retention, build: settings.build }),
+        hands: Some(Hands { log, store, binding: Binding::default(), letters, stage: gauges.stage, retention: settings.retention, removing: None, build: settings.build }),
         under_way: None,
         read: 0,
         troubles: 0,

@@ -38,9 +38,7 @@ impl Machine {
             (Call::Write { place, epoch, piece, begun }, Answer::Wrote(result)) => self.wrote(place, epoch, piece, begun, result, now),
             (Call::Bury(burial), Answer::Buried(result)) => self.buried(burial, result, now),
             (Call::Publish, Answer::Published(result)) => self.published(result, now),
-            // It is tried again when it is due; what else the store is asked for tells whether it is away.
-            (Call::Retain, Answer::Retained(Ok(()) | Err(Reaction::Transient { .. }))) => Ok(()),
-            (Call::Retain, Answer::Retained(Err(other))) => Err(other),
+            (Call::Retain, Answer::Retained(result)) => self.retained(result, now),
             (_, answer) => Err(mistaken(&answer)),
         }
     }
@@ -251,6 +249,18 @@ impl Machine {
                 self.put_aside();
                 Ok(())
             }
+            Err(other) => Err(other),
+        }
+    }
+
+    fn retained(&mut self, result: Result<bool, Reaction>, now: Moment) -> Result<(), Reaction> {
+        match result {
+            Ok(true) => {
+                self.retain_at = self.retain_at.min(now + self.limits.retain_again);
+                Ok(())
+            }
+            // It is tried again when it is due; what else the store is asked for tells whether it is away.
+            Ok(false) | Err(Reaction::Transient { .. }) => Ok(()),
             Err(other) => Err(other),
         }
     }

@@ -36,7 +36,7 @@ impl Machine {
     /// Settles what was begun, and ends.
     pub fn stop(&mut self, now: Moment) {
         if self.ending.is_none_or(|ending| !ending.stops) {
-            self.ending = Some(Ending { until: now + self.limits.drain, stops: true, published: false, committed: false });
+            self.ending = Some(Ending { until: now + self.limits.stop, stops: true, published: false, committed: false });
         }
     }
 

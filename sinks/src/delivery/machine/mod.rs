@@ -73,7 +73,8 @@ pub struct Machine {
     /// Positions that may be committed.
     commits: BTreeMap<Place, u64>,
     committed_at: Moment,
-    retained_at: Option<Moment>,
+    /// When rows beyond retention are removed next.
+    retain_at: Moment,
     /// Whether partitions are paused because too much waits.
     full: bool,
     ending: Option<Ending>,
@@ -146,7 +147,7 @@ impl Machine {
             unpublished_since: None,
             commits: BTreeMap::new(),
             committed_at: Moment::ZERO,
-            retained_at: None,
+            retain_at: Moment::ZERO,
             full: false,
             ending: None,
             orders: Vec::new(),
@@ -255,8 +256,11 @@ impl Machine {
         if self.is_to_be_bound() {
             return Some(self.begin(Call::Bind, Task::Bind));
         }
-        if self.breaker.trust() != Trust::Open && self.retain_at().is_some_and(|at| now >= at) {
-            self.retained_at = Some(now);
+        if let Some(every) = self.limits.retain_every
+            && self.breaker.trust() != Trust::Open
+            && now >= self.retain_at
+        {
+            self.retain_at = now + every;
             return Some(self.begin(Call::Retain, Task::Retain));
         }
         if self.publish_at().is_some_and(|at| now >= at) {
@@ -292,10 +296,6 @@ impl Machine {
         // What a store that was away took as a probe tells at once whether it is back.
         let patience = if self.breaker.trust() == Trust::HalfOpen { Duration::ZERO } else { self.limits.publish_every };
         self.unpublished_since.map(|since| since + patience)
-    }
-
-    fn retain_at(&self) -> Option<Moment> {
-        self.limits.retain_every.map(|every| self.retained_at.map_or(Moment::ZERO, |at| at + every))
     }
 
     fn ticket(&mut self) -> Ticket {

@@ -96,10 +96,12 @@ fn limits() -> Limits {
         batch_age: Duration::from_millis(10),
         memory_bytes: 20 * partition::weight(&record(0)),
         drain: Duration::from_millis(300),
+        stop: Duration::from_millis(250),
         retry_longest: Duration::from_millis(200),
         opens_after: 3,
         probe_rows: 2,
         retain_every: Some(Duration::from_millis(700)),
+        retain_again: Duration::from_millis(100),
         ..Limits::default()
     }
 }
@@ -240,7 +242,7 @@ impl Model {
                 }
                 Answer::Published(Ok(()))
             }
-            Task::Retain => Answer::Retained(Ok(())),
+            Task::Retain => Answer::Retained(Ok(!matches!(outcome, Outcome::Good))),
         }
     }
 
@@ -374,7 +376,7 @@ proptest! {
             prop_assert!(model.pending.as_ref().is_none_or(|(ticket, task)| Some(*ticket) == writing || !matches!(task, Task::Write(_))));
         }
         while !model.ended {
-            prop_assert!(model.now <= begun + limits().drain + Duration::from_millis(100));
+            prop_assert!(model.now <= begun + limits().stop + Duration::from_millis(100));
             model.step(Step::Wait(50));
         }
     }

@@ -34,8 +34,10 @@ pub struct Limits {
     pub publish_every: Duration,
     /// Positions are committed to the log at most so often.
     pub commit_every: Duration,
-    /// How long partitions that go to another member, or a stop, may take to settle what was begun.
+    /// How long partitions that go to another member may take to settle what was read.
     pub drain: Duration,
+    /// How long a stop may take to settle what was begun: the process that stops has more to end than this.
+    pub stop: Duration,
     /// The shortest wait before a store is tried again.
     pub retry_first: Duration,
     /// The longest. A store that comes back is noticed within it.
@@ -46,6 +48,8 @@ pub struct Limits {
     pub probe_rows: usize,
     /// How often rows beyond retention are removed; never where `None`.
     pub retain_every: Option<Duration>,
+    /// How soon it goes on where some may be left: they go a step at a time, and writes come in between.
+    pub retain_again: Duration,
 }
 
 impl Default for Limits {
@@ -58,11 +62,13 @@ impl Default for Limits {
             publish_every: Duration::from_millis(200),
             commit_every: Duration::from_millis(500),
             drain: Duration::from_secs(10),
+            stop: Duration::from_secs(7),
             retry_first: Duration::from_millis(50),
             retry_longest: Duration::from_secs(2),
             opens_after: 6,
             probe_rows: 100,
             retain_every: None,
+            retain_again: Duration::from_secs(1),
         }
     }
 }
@@ -104,7 +110,7 @@ pub enum Task {
     Bury(Letter),
     /// What was written is made visible. Answered by [`Answer::Published`].
     Publish,
-    /// Rows beyond retention are removed. Answered by [`Answer::Retained`].
+    /// Some of the rows beyond retention are removed. Answered by [`Answer::Retained`].
     Retain,
 }
 
@@ -149,8 +155,8 @@ pub enum Answer {
     Published(Result<(), Reaction>),
     /// Whether the log took the positions.
     Committed(Result<(), Reaction>),
-    /// Whether rows were removed.
-    Retained(Result<(), Reaction>),
+    /// Whether rows beyond retention may be left.
+    Retained(Result<bool, Reaction>),
 }
 
 /// What the consumer, or who looks on, is to be told. Obeyed in order, before the log is polled again.
@@ -175,7 +181,8 @@ impl Answer {
         let failure = match self {
             Answer::Stands { positions, bounds, .. } => positions.as_ref().err().or(bounds.as_ref().err()),
             Answer::Wrote(result) => result.as_ref().err(),
-            Answer::Bound(result) | Answer::Buried(result) | Answer::Published(result) | Answer::Committed(result) | Answer::Retained(result) => result.as_ref().err(),
+            Answer::Retained(result) => result.as_ref().err(),
+            Answer::Bound(result) | Answer::Buried(result) | Answer::Published(result) | Answer::Committed(result) => result.as_ref().err(),
         };
         match failure {
             Some(Reaction::Transient { message, .. }) => Some(message.as_str()),

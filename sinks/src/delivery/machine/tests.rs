@@ -318,6 +318,8 @@ fn a_store_that_is_away_is_asked_before_it_is_written() {
     let before = bench.now;
     bench.publish(Ok(()));
     assert_eq!((bench.machine.trust(), bench.now), (Trust::Closed, before), "whether it is back is known at once");
+    // It was away for longer than commits may lie apart.
+    assert_eq!(bench.commit(), [(0, 2)]);
     assert_eq!(offsets(&bench.write().1), (2..9).collect::<Vec<_>>());
 }
 
@@ -467,5 +469,24 @@ fn retention_is_due_now_and_then() {
         let (ticket, task) = bench.task();
         assert!(matches!(task, Task::Retain) && bench.now >= every * round, "{:?}", bench.now);
         bench.answer(ticket, Answer::Retained(away()));
+    }
+}
+
+#[test]
+fn rows_beyond_retention_go_step_by_step_until_none_is_left_and_writes_come_in_between() {
+    let (every, again) = (Duration::from_secs(600), Duration::from_secs(1));
+    let mut bench = Bench::reading(Limits { retain_every: Some(every), retain_again: again, ..Limits::default() }, &[0]);
+    let mut due = Moment::ZERO;
+    for (round, (left, wait)) in [(true, again), (true, again), (false, every), (true, again)].into_iter().enumerate() {
+        let (ticket, task) = bench.task();
+        assert!(matches!(task, Task::Retain) && bench.now >= due && bench.now < due + again, "{task:?} at {:?}, due at {due:?}", bench.now);
+        due = bench.now + wait;
+        bench.answer(ticket, Answer::Retained(Ok(left)));
+        let next = 3 * round as u64;
+        bench.feed(0, next..next + 3);
+        let (ticket, batch) = bench.write();
+        bench.done(ticket, &batch);
+        bench.publish(Ok(()));
+        assert_eq!(bench.commit(), [(0, next + 3)]);
     }
 }

@@ -26,6 +26,8 @@ pub(super) struct Hands {
     pub(super) stage: &'static str,
     /// How long rows are kept after their records were appended.
     pub(super) retention: Option<Duration>,
+    /// Before which rows go, until none of them is left: what grows too old meanwhile goes the next time.
+    pub(super) removing: Option<i64>,
     pub(super) build: String,
 }
 
@@ -76,14 +78,18 @@ impl Hands {
         dead_letters::record(&record, &letter, &self.build)
     }
 
-    async fn retain(&mut self) -> Result<(), Reaction> {
-        let Some(retention) = self.retention else { return Ok(()) };
-        let before = clock::now().0 - i64::try_from(retention.as_micros()).unwrap_or(i64::MAX);
+    /// Removes some of the rows beyond retention; whether more may be left.
+    async fn retain(&mut self) -> Result<bool, Reaction> {
+        let Some(retention) = self.retention else { return Ok(false) };
+        let oldest = || clock::now().0.saturating_sub(i64::try_from(retention.as_micros()).unwrap_or(i64::MAX));
+        let before = self.removing.take().unwrap_or_else(oldest);
         let removed = self.store.retain(before).await?;
-        if removed > 0 {
-            tracing::info!(stage = self.stage, removed, "rows beyond retention removed");
+        if removed == 0 {
+            return Ok(false);
         }
-        Ok(())
+        tracing::info!(stage = self.stage, removed, "rows beyond retention removed");
+        self.removing = Some(before);
+        Ok(true)
     }
 }
 

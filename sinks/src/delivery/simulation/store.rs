@@ -203,12 +203,15 @@ pub(super) struct Client {
     /// As they are to be published, and as they were.
     written: BTreeMap<u32, StorePosition>,
     published: BTreeMap<u32, StorePosition>,
+    /// Whether rows beyond retention were left by the last step: every other one leaves some.
+    leaves_rows: bool,
 }
 
 impl Client {
     pub(super) fn new(kind: Kind) -> Client {
         let nothing = BTreeMap::new;
-        Client { kind, phase: Phase::Begun, seen: nothing(), absent: BTreeSet::new(), settled: nothing(), written: nothing(), published: nothing() }
+        let absent = BTreeSet::new();
+        Client { kind, phase: Phase::Begun, seen: nothing(), absent, settled: nothing(), written: nothing(), published: nothing(), leaves_rows: false }
     }
 
     pub(super) fn begin(&mut self, task: &Task) -> Next {
@@ -238,7 +241,10 @@ impl Client {
                 Next::Answer(Answer::Stands { positions: Ok(positions), bound, bounds: Ok(BTreeMap::new()) })
             }
             (Task::Bind, _, _) => Next::Answer(Answer::Bound(Ok(()))),
-            (Task::Retain, _, _) => Next::Answer(Answer::Retained(Ok(()))),
+            (Task::Retain, _, _) => {
+                self.leaves_rows = !self.leaves_rows;
+                Next::Answer(Answer::Retained(Ok(self.leaves_rows)))
+            }
             (Task::Write(_), Reply::Applied(outcome), _) => Next::Answer(Answer::Wrote(outcome)),
             (Task::Write(batch), Reply::Positions(positions, _), _) => {
                 match positions.iter().find(|position| position.partition == batch.partition) {

@@ -76,11 +76,13 @@ impl World {
             publish_every: Duration::from_millis(40),
             commit_every: Duration::from_millis(60),
             drain: Duration::from_millis(150),
+            stop: Duration::from_millis(150),
             retry_first: Duration::from_millis(6),
             retry_longest: Duration::from_millis(80),
             opens_after: 3,
             probe_rows: 3,
             retain_every: Some(Duration::from_millis(900)),
+            retain_again: Duration::from_millis(300),
         };
         let log = Log::new(&mut dice);
         World {
