@@ -32,9 +32,12 @@ pub(crate) const STAGES: [RoleName; 7] = [RoleName::Intake, RoleName::Scorer, Ro
 const REPORT_EVERY: std::time::Duration = std::time::Duration::from_secs(10);
 /// How long an audit event may take.
 const AUDIT_PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
-/// How long stages may drain when they are stopped.
-const DRAIN: std::time::Duration = std::time::Duration::from_secs(5);
-/// How long they may take to settle what they have begun, after that.
+// A stop takes at most 15 seconds: its source 1 (`up`), then these three, then threads 1 (`LAST_THREADS`); the servers of SQL end meanwhile.
+/// How long the last audit event may take.
+const LAST_WORD: std::time::Duration = std::time::Duration::from_secs(1);
+/// How long what was sent may take to reach every store.
+const DRAIN: std::time::Duration = std::time::Duration::from_secs(3);
+/// How long stages may take to settle what they have begun, after that: sinks take up to a second less (`Limits::stop`).
 const SETTLE: std::time::Duration = std::time::Duration::from_secs(8);
 const DRAIN_LOOK: std::time::Duration = std::time::Duration::from_millis(100);
 
@@ -266,13 +269,17 @@ impl Pipeline {
         }
     }
 
-    /// Stops every stage. What the sources have sent gets some seconds to reach every store first; what does not
-    /// make it waits in the log for the next start. Each stage settles what it has begun.
+    /// Stops every stage, after a last audit event, so that the ledger has it. What the sources have sent gets some seconds to reach every
+    /// store first; what does not make it waits in the log for the next start. Each stage settles what it has begun.
     ///
     /// # Errors
-    /// The first sentence of a stage that failed on the way out.
-    pub(crate) async fn stop(mut self) -> Result<(), String> {
+    /// The first sentence of a stage that failed on the way out, or that of a log which took no last word.
+    pub(crate) async fn stop(mut self, last: Option<SystemEvent>) -> Result<(), String> {
         let mut ended = Vec::new();
+        let said = match last {
+            Some(event) => write(&*self.log, event, LAST_WORD).await,
+            None => Ok(()),
+        };
         let drained = async {
             loop {
                 ended.extend(self.tasks.try_join_next());
@@ -301,7 +308,7 @@ impl Pipeline {
             Ok((stage, Err(reaction))) => Some(format!("{stage}: {reaction}")),
             Err(panic) => Some(format!("a stage ended unexpectedly: {panic}")),
         });
-        failure.map_or(Ok(()), Err)
+        failure.map_or_else(|| said.map_err(|reaction| reaction.to_string()), Err)
     }
 
     /// Records that each stage still has before it, by its own word.
@@ -406,8 +413,17 @@ async fn report(log: Arc<dyn Log>, gauges: BTreeMap<RoleName, Arc<Gauges>>, shar
 /// # Errors
 /// What the log says.
 pub(crate) async fn audit(log: &dyn Log, event_type: &str, source: &str, severity: &str, data: serde_json::Value) -> Result<(), Reaction> {
+    write(log, event(event_type, source, severity, data), AUDIT_PATIENCE).await
+}
+
+/// An audit event that tells what this process does.
+pub(crate) fn audited(event_type: &str, source: &str, data: serde_json::Value) -> SystemEvent {
+    event(event_type, source, "info", data)
+}
+
+fn event(event_type: &str, source: &str, severity: &str, data: serde_json::Value) -> SystemEvent {
     let now = clock::now();
-    let event = SystemEvent::Audit {
+    SystemEvent::Audit {
         event_id: ids::event_id(&[event_type, source, &now.0.to_string(), &std::process::id().to_string()]).to_string(),
         event_type: event_type.to_owned(),
         source: source.to_owned(),
@@ -415,12 +431,15 @@ pub(crate) async fn audit(log: &dyn Log, event_type: &str, source: &str, severit
         severity: severity.to_owned(),
         data: data.as_object().cloned().unwrap_or_default(),
         timestamp: now,
-    };
-    // An audit event must not hold up a start or a stop for as long as the log is away.
-    match tokio::time::timeout(AUDIT_PATIENCE, emit(log, vec![event])).await {
-        Ok(Err(Reaction::Transient { message, .. })) => tracing::warn!("the audit event {event_type} is not written: {message}"),
+    }
+}
+
+/// Writes an audit event, which must not hold up a start or a stop for as long as the log is away.
+async fn write(log: &dyn Log, event: SystemEvent, patience: std::time::Duration) -> Result<(), Reaction> {
+    match tokio::time::timeout(patience, emit(log, vec![event])).await {
+        Ok(Err(Reaction::Transient { message, .. })) => tracing::warn!("an audit event is not written: {message}"),
         Ok(outcome) => return outcome,
-        Err(_) => tracing::warn!("the audit event {event_type} is not written yet: the log does not answer"),
+        Err(_) => tracing::warn!("an audit event is not written yet: the log does not answer"),
     }
     Ok(())
 }

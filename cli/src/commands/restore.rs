@@ -8,6 +8,7 @@ use wh_ops::backup;
 use wh_stores::Role;
 
 use crate::commands::backup::{bar, show, sources, tell};
+use crate::commands::reconcile::{self, ReconcileArgs};
 use crate::commands::{invocation, runtime};
 use crate::failure::Failure;
 use crate::settings::Settings;
@@ -36,14 +37,9 @@ pub(crate) fn run(settings: &Settings, args: &RestoreArgs) -> Result<(), Failure
     println!("{} holds what was backed up at {}: every hash, position and count is as it was", settings.data.display(), manifest.taken_at);
     tell(&manifest);
     if !args.no_reconcile {
-        reconcile(settings)?;
+        // It ends as `wardhouse reconcile` does: what was restored stays, whatever this finds.
+        reconcile::run(settings, &ReconcileArgs::whole())?;
     }
     println!("start it as before: {} up --data {}", invocation(), settings.data.display());
-    Ok(())
-}
-
-/// Compares every store with the log.
-fn reconcile(settings: &Settings) -> Result<(), Failure> {
-    println!("to compare every row with the log: {} reconcile --data {}", invocation(), settings.data.display());
     Ok(())
 }

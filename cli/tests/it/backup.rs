@@ -16,6 +16,7 @@ fn a_backup_is_restored_into_another_folder_and_answers_the_same() {
 
     let said = other.ok(&["restore", text(&backup)]);
     assert!(said.contains("every hash, position and count is as it was"), "{said}");
+    assert_eq!(said.matches("all as the log says").count(), 5, "{said}");
     for statement in [
         "SELECT * FROM transactions ORDER BY transaction_id",
         "SELECT * FROM risk_alerts ORDER BY alert_id",

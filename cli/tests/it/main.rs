@@ -11,3 +11,4 @@ mod kill;
 mod offline;
 mod scoring;
 mod served;
+mod stopping;

@@ -23,6 +23,11 @@ use crate::settings::Settings;
 use crate::stores;
 use show::Show;
 
+/// Seconds of a round of --watch.
+const EVERY: u64 = 3_600;
+/// Findings that are shown of each store.
+const SHOWN: u64 = 50;
+
 /// `reconcile`
 #[derive(Debug, Args)]
 pub(crate) struct ReconcileArgs {
@@ -45,17 +50,24 @@ pub(crate) struct ReconcileArgs {
     #[arg(long, conflicts_with_all = ["partition", "from", "to"])]
     watch: bool,
     /// Seconds from the beginning of one round of --watch to that of the next.
-    #[arg(long, value_name = "SECONDS", default_value_t = 3_600, requires = "watch")]
+    #[arg(long, value_name = "SECONDS", default_value_t = EVERY, requires = "watch")]
     every: u64,
     /// Rows a second at most; 0: as fast as it goes [default: 0, with --watch 2000].
     #[arg(long, value_name = "ROWS")]
     rate: Option<u64>,
     /// Findings that are shown of each store.
-    #[arg(long, value_name = "N", default_value_t = 50)]
+    #[arg(long, value_name = "N", default_value_t = SHOWN)]
     limit: u64,
     /// One JSON object a line: every range, every finding, a summary for each store.
     #[arg(long)]
     json: bool,
+}
+
+impl ReconcileArgs {
+    /// Every row of all five stores; nothing is put right.
+    pub(crate) fn whole() -> ReconcileArgs {
+        ReconcileArgs { store: Vec::new(), partition: None, from: None, to: None, repair: false, watch: false, every: EVERY, rate: None, limit: SHOWN, json: false }
+    }
 }
 
 /// What is compared.
