@@ -148,3 +148,19 @@ pub(crate) async fn listen(address: SocketAddr, setting: &str, router: Router) -
     });
     Ok(bound)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_was_asked_to_stop_is_not_ready() {
+        let stop = CancellationToken::new();
+        let operations = Operations::new(&BTreeMap::new(), stop.clone());
+        assert!(!operations.is_ready());
+        operations.ready.store(true, Ordering::Relaxed);
+        assert!(operations.is_ready());
+        stop.cancel();
+        assert!(!operations.is_ready());
+    }
+}

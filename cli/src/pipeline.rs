@@ -452,3 +452,18 @@ pub(crate) async fn emit(log: &dyn Log, events: Vec<SystemEvent>) -> Result<(), 
     let records = events.iter().map(|event| Record { key: None, value: serde_json::to_vec(event).unwrap_or_default().into(), headers: Vec::new() }).collect();
     log.produce(SYSTEM_EVENTS, 0, records).await.map(drop)
 }
+
+#[cfg(test)]
+mod tests {
+    use wh_sinks::delivery::machine::Limits;
+
+    use super::*;
+    use crate::commands::up::LAST_INPUT;
+    use crate::commands::{LAST_THREADS, STOP};
+
+    #[test]
+    fn the_parts_of_a_stop_leave_each_other_time() {
+        assert!(LAST_INPUT + LAST_WORD + DRAIN + SETTLE + LAST_THREADS < STOP);
+        assert!(Limits::default().stop < SETTLE, "sinks commit what they have settled before they are cut off");
+    }
+}

@@ -98,9 +98,15 @@ pub(crate) async fn asked_to_stop() {
 
 /// How long a stop may take in all. What it is made of takes less than this together (see `pipeline`); where something hangs all the same,
 /// the process ends: nothing that was acknowledged is in its memory alone.
-const STOP: Duration = Duration::from_millis(14_500);
+pub(crate) const STOP: Duration = Duration::from_millis(14_500);
 /// How long threads that are still at something are waited for when a runtime ends.
 pub(crate) const LAST_THREADS: Duration = Duration::from_secs(1);
+
+fn end_in_time() {
+    std::thread::sleep(STOP);
+    tracing::warn!("the stop took longer than {STOP:?}; what was not settled follows at the next start");
+    std::process::exit(0)
+}
 
 /// Cancelled when the process is asked to stop, which then ends within [`STOP`]. Asked again it ends at once.
 pub(crate) fn stop_when_asked() -> CancellationToken {
@@ -111,12 +117,7 @@ pub(crate) fn stop_when_asked() -> CancellationToken {
         signals.next().await;
         asked.cancel();
         // A thread of its own: it goes on whatever the runtimes are at.
-        let ends = std::thread::Builder::new().name("stop".to_owned()).spawn(|| {
-            std::thread::sleep(STOP);
-            tracing::warn!("the stop took longer than {STOP:?}; what was not settled follows at the next start");
-            std::process::exit(0);
-        });
-        if let Err(error) = ends {
+        if let Err(error) = std::thread::Builder::new().name("stop".to_owned()).spawn(end_in_time) {
             tracing::warn!("the stop takes as long as it takes: {error}");
         }
         // Whoever asks twice does not want to wait.

@@ -24,7 +24,7 @@ const ASK_AT_LATEST: Duration = Duration::from_secs(40);
 /// Transactions that the history appends at a time.
 const HISTORY_BATCH: u64 = 4_000;
 /// How long a source may take to end what it is at when it is stopped; the log may be away.
-const LAST_INPUT: Duration = Duration::from_secs(1);
+pub(crate) const LAST_INPUT: Duration = Duration::from_secs(1);
 
 /// What feeds the pipeline, on a task of its own.
 enum Source {

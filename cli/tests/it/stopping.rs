@@ -12,7 +12,7 @@ fn busy(place: &Place) -> (Child, SocketAddr) {
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let settings = format!("[http]\nlisten = \"\"\n[operations]\nlisten = \"{address}\"\n[sql]\npostgres = \"\"\nflight = \"\"\nhttp = \"\"\n");
     std::fs::write(place.config(), settings).unwrap();
-    let process = place.spawn(&["up", "--rate", "50000", "--no-history"]);
+    let process = place.spawn(&["up", "--rate", "30000", "--no-history"]);
     let begun = Instant::now();
     let waits = |address| records(address, "wardhouse_lag_records{stage=\"ledger\"}") > 0;
     while ready(address) != Some(true) || !waits(address) {

@@ -94,7 +94,10 @@ impl SearchStore {
         Ok(())
     }
 
-    pub(super) async fn blocking<T: Send + 'static>(&self, work: impl FnOnce(&mut IndexWriter<TantivyDocument>, &Path) -> Result<T, Reaction> + Send + 'static) -> Result<T, Reaction> {
+    pub(super) async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut IndexWriter<TantivyDocument>, &Path) -> Result<T, Reaction> + Send + 'static,
+    ) -> Result<T, Reaction> {
         let (writer, folder) = (self.writer.clone(), self.folder.clone());
         let task = tokio::task::spawn_blocking(move || work(&mut writer.lock().unwrap_or_else(PoisonError::into_inner), &folder));
         task.await.map_err(|e| Reaction::fatal(format!("the task of the search store failed: {e}")))?
