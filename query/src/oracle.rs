@@ -1,7 +1,7 @@
 //! The planner over tables in memory: what the answers of stores are compared with.
 //!
-//! What must stay true: options, functions, the type in which a float meets a decimal and the unit of times are those of the engine, and the rules are
-//! DataFusion's own: no rule of ours, no store and no push-down has a part in its answers. `match()` has no meaning here.
+//! What must stay true: how a statement is read, options, functions, the type in which a float meets a decimal and the unit of times are those
+//! of the engine, and the rules are DataFusion's own: no rule of ours, no store and no push-down has a part in its answers. `match()` has no meaning here.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -9,7 +9,6 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use datafusion::catalog::{CatalogProvider, CatalogProviderList, MemTable, MemoryCatalogProvider, MemoryCatalogProviderList, MemorySchemaProvider, SchemaProvider};
-use datafusion::common::DataFusionError;
 use datafusion::physical_plan::collect;
 use datafusion::prelude::SessionContext;
 use futures::FutureExt;
@@ -21,6 +20,8 @@ use crate::errors::QueryError;
 use crate::floats;
 use crate::instants;
 use crate::settings;
+use crate::statement::{self, Command};
+use crate::zone;
 
 /// A table and its rows.
 #[derive(Clone, Debug)]
@@ -38,6 +39,7 @@ pub struct MemoryTable {
 /// DataFusion over tables in memory.
 pub struct Oracle {
     context: SessionContext,
+    zone: String,
 }
 
 impl std::fmt::Debug for Oracle {
@@ -68,7 +70,7 @@ impl Oracle {
         catalogs.register_catalog(CATALOG.to_owned(), Arc::new(catalog));
         let zone = settings::zone(&settings.zone)?.name().to_owned();
         let state = engine::builder(settings, &zone)?.with_catalog_list(Arc::new(catalogs)).build();
-        Ok(Oracle { context: SessionContext::new_with_state(state) })
+        Ok(Oracle { context: SessionContext::new_with_state(state), zone })
     }
 
     /// The rows of a query.
@@ -77,13 +79,15 @@ impl Oracle {
     /// See [`QueryError`].
     pub async fn query(&self, sql: &str) -> Result<(SchemaRef, Vec<RecordBatch>), QueryError> {
         let answer = async {
+            let Command::Read(reading) = statement::read(sql)? else { return Err(QueryError::internal("only what reads has rows to compare")) };
             let state = self.context.state();
-            let plan = floats::widened(instants::coarsened(state.create_logical_plan(sql).await?)?)?;
+            let plan = instants::coarsened(state.statement_to_plan(reading.statement).await?)?;
+            let plan = floats::widened(zone::localized(plan, &self.zone)?)?;
             let physical = state.create_physical_plan(&plan).await?;
             let columns = physical.schema();
             let rows = collect(physical, self.context.task_ctx()).await?;
-            Ok::<_, DataFusionError>((columns, rows))
+            Ok((columns, rows))
         };
-        AssertUnwindSafe(answer).catch_unwind().await.map_err(|_| crashed())?.map_err(QueryError::from)
+        AssertUnwindSafe(answer).catch_unwind().await.map_err(|_| crashed())?
     }
 }

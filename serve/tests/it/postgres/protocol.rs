@@ -48,15 +48,17 @@ async fn a_cursor_is_described_as_the_portal_that_it_is() {
         stream.write_all(&message(b'D', format!("P{name}\0").as_bytes())).await.unwrap();
         stream.write_all(&message(b'S', b"")).await.unwrap();
     }
-    stream.write_all(&message(b'X', b"")).await.unwrap();
     let mut kinds = Vec::new();
-    while let Ok(kind) = stream.read_u8().await {
+    // Ready after the start, the statements, and each description.
+    while kinds.iter().filter(|kind| **kind == b'Z').count() < 4 {
+        let kind = stream.read_u8().await.unwrap();
         let length = usize::try_from(stream.read_i32().await.unwrap() - 4).unwrap();
         stream.read_exact(&mut vec![0; length]).await.unwrap();
         kinds.push(kind);
     }
     let ready: Vec<&[u8]> = kinds.split(|kind| *kind == b'Z').skip(2).collect();
     assert_eq!(ready, [&b"T"[..], b"E", b""], "{kinds:?}");
+    drop(stream);
     served.end().await;
 }
 
