@@ -6,11 +6,16 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use wh_scorer::offline::score::Order;
 
 use crate::commands::backtest::BacktestArgs;
+use crate::commands::backup::BackupArgs;
 use crate::commands::benford::BenfordArgs;
 use crate::commands::control::ReleaseArgs;
+use crate::commands::dead_letters::DeadLettersCommand;
 use crate::commands::evaluate::EvaluateArgs;
 use crate::commands::explain::ExplainArgs;
 use crate::commands::fit_priors::FitPriorsArgs;
+use crate::commands::reconcile::ReconcileArgs;
+use crate::commands::replay::ReplayArgs;
+use crate::commands::restore::RestoreArgs;
 use crate::commands::rules::RulesCommand;
 use crate::commands::score::ScoreArgs;
 
@@ -107,15 +112,28 @@ pub(crate) enum Command {
         after_help = "Example: wardhouse sql \"SELECT user_id, count(*) FROM risk_alerts GROUP BY 1 ORDER BY 2 DESC LIMIT 5\"\n         wardhouse sql --format csv \"SELECT * FROM transactions\" > all.csv\n         wardhouse sql --format parquet --output all.parquet \"SELECT * FROM transactions\""
     )]
     Sql(SqlArgs),
-    /// Write what was recorded into a store again; changes nothing where it is there already.
-    #[command(after_help = "Example: wardhouse replay --store documents --partition 0 --from 1000 --to 2000")]
+    /// Write what was recorded into stores again, by seq or by time, also while the stages run; changes nothing where it is there already.
+    #[command(
+        after_help = "Example: wardhouse replay --store documents --partition 0 --from 1000 --to 2000\n         wardhouse replay --since 2026-03-01 --until 2026-03-02\n         wardhouse replay --store search --begin newest   # a store that was added later"
+    )]
     Replay(ReplayArgs),
-    /// List, show or send again the records that a stage could not take.
+    /// Prove each store equal to the log, by count and checksum of each range of rows; tell each row that is not, and put it right.
+    #[command(
+        after_help = "Exit codes: 0 equal, or put right · 1 a store or the log failed · 2 wrong usage or settings · 3 rows are not as the log says\n\nExample: wardhouse reconcile\n         wardhouse reconcile --store ledger --partition 0 --from 0 --to 100000 --json\n         wardhouse reconcile --store documents --repair\n         wardhouse reconcile --watch --rate 500"
+    )]
+    Reconcile(ReconcileArgs),
+    /// Copy everything that is in files into a folder, while the stages run.
+    #[command(after_help = "Example: wardhouse backup /backups/2026-03-01")]
+    Backup(BackupArgs),
+    /// Copy a backup into a data folder that is not there yet, and prove that it is what was backed up.
+    #[command(after_help = "Example: wardhouse restore /backups/2026-03-01 --data restored")]
+    Restore(RestoreArgs),
+    /// List, show, send again or discard the records that a stage could not take.
     #[command(
         subcommand,
-        after_help = "Example: wardhouse dead-letters list --class amount\n         wardhouse dead-letters show 0/17\n         wardhouse dead-letters retry 0/17"
+        after_help = "Example: wardhouse dead-letters list --class amount\n         wardhouse dead-letters show 0/17\n         wardhouse dead-letters retry 0/17\n         wardhouse dead-letters discard --fingerprint 1f0c9a53d20b6e8d --since 2h --all --reason \"a test\""
     )]
-    DeadLetters(DeadLetters),
+    DeadLetters(DeadLettersCommand),
     /// Show the ruleset in force, check a ruleset file, compare two, or apply one to the scorer that runs.
     #[command(
         subcommand,
@@ -302,35 +320,6 @@ pub(crate) struct SqlArgs {
     pub(crate) embedded: bool,
 }
 
-/// `replay`
-#[derive(Debug, Args)]
-pub(crate) struct ReplayArgs {
-    /// The store; all four where none is named.
-    #[arg(long, value_enum)]
-    pub(crate) store: Option<StoreName>,
-    /// What is written again: scored records, or patterns by account (into ledger and search).
-    #[arg(long, value_enum, default_value_t = StreamName::Scorer)]
-    pub(crate) stream: StreamName,
-    /// One partition; all where none is named.
-    #[arg(long)]
-    pub(crate) partition: Option<u32>,
-    /// First seq.
-    #[arg(long, default_value_t = 0)]
-    pub(crate) from: u64,
-    /// The seq behind the last.
-    #[arg(long)]
-    pub(crate) to: Option<u64>,
-}
-
-/// A numbered stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum StreamName {
-    /// Scored records.
-    Scorer,
-    /// Patterns by account, with their alerts.
-    Patterns,
-}
-
 /// A store that a sink writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum StoreName {
@@ -353,40 +342,6 @@ impl From<StoreName> for RoleName {
             StoreName::Search => RoleName::Search,
         }
     }
-}
-
-/// `dead-letters`
-#[derive(Debug, Subcommand)]
-pub(crate) enum DeadLetters {
-    /// A line each, newest last.
-    List {
-        /// Only of this stage.
-        #[arg(long)]
-        stage: Option<String>,
-        /// Only where the error class contains this.
-        #[arg(long)]
-        class: Option<String>,
-        /// Only with this fingerprint.
-        #[arg(long)]
-        fingerprint: Option<String>,
-        /// At most so many, the newest.
-        #[arg(long, default_value_t = 100)]
-        limit: usize,
-        /// One JSON object a line.
-        #[arg(long)]
-        json: bool,
-    },
-    /// One with its original bytes.
-    Show {
-        /// partition/offset, as `list` prints it.
-        letter: String,
-    },
-    /// Send again to where its stage reads.
-    Retry {
-        /// partition/offset, as `list` prints it; several.
-        #[arg(required = true)]
-        letters: Vec<String>,
-    },
 }
 
 /// `config`

@@ -11,6 +11,8 @@ pub(crate) enum Failure {
     Failed(String),
     /// The settings are wrong: a sentence a fault.
     Settings(Vec<String>),
+    /// Everything was looked at, and something is not as it should be.
+    Differs(String),
     /// Whoever read our output has gone: no failure.
     Quiet,
 }
@@ -20,7 +22,7 @@ impl Failure {
         let red = anstyle::Style::new().bold().fg_color(Some(anstyle::AnsiColor::Red.into()));
         match self {
             Failure::Quiet => {}
-            Failure::Failed(sentence) => anstream::eprintln!("{red}error:{red:#} {sentence}"),
+            Failure::Failed(sentence) | Failure::Differs(sentence) => anstream::eprintln!("{red}error:{red:#} {sentence}"),
             Failure::Settings(faults) => {
                 for fault in faults {
                     anstream::eprintln!("{red}error:{red:#} {fault}");
@@ -34,6 +36,7 @@ impl Failure {
             Failure::Quiet => ExitCode::SUCCESS,
             Failure::Failed(_) => ExitCode::from(1),
             Failure::Settings(_) => ExitCode::from(2),
+            Failure::Differs(_) => ExitCode::from(3),
         }
     }
 }

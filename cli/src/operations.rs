@@ -16,6 +16,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
+use tokio_util::sync::CancellationToken;
 use wh_eventlog::gauges::Gauges;
 
 use crate::args::RoleName;
@@ -25,14 +26,20 @@ use crate::pipeline;
 /// What the port tells of.
 pub(crate) struct Operations {
     pub(crate) ready: AtomicBool,
+    /// Whether the process was asked to stop: from then on it is not ready, whatever it still does.
+    pub(crate) stop: CancellationToken,
     pub(crate) lags: BTreeMap<RoleName, AtomicU64>,
     gauges: BTreeMap<RoleName, Arc<Gauges>>,
 }
 
 impl Operations {
-    pub(crate) fn new(gauges: &BTreeMap<RoleName, Arc<Gauges>>) -> Arc<Operations> {
+    pub(crate) fn new(gauges: &BTreeMap<RoleName, Arc<Gauges>>, stop: CancellationToken) -> Arc<Operations> {
         let lags = gauges.keys().map(|role| (*role, AtomicU64::new(0))).collect();
-        Arc::new(Operations { ready: AtomicBool::new(false), lags, gauges: gauges.clone() })
+        Arc::new(Operations { ready: AtomicBool::new(false), stop, lags, gauges: gauges.clone() })
+    }
+
+    fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Relaxed) && !self.stop.is_cancelled()
     }
 }
 
@@ -111,7 +118,7 @@ pub(crate) async fn serve(address: SocketAddr, operations: Arc<Operations>) -> R
         .route(
             "/readyz",
             get(|State(operations): State<Arc<Operations>>| async move {
-                if operations.ready.load(Ordering::Relaxed) { (StatusCode::OK, "ready\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready\n") }
+                if operations.is_ready() { (StatusCode::OK, "ready\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready\n") }
             }),
         )
         .route(
@@ -140,4 +147,20 @@ pub(crate) async fn listen(address: SocketAddr, setting: &str, router: Router) -
         }
     });
     Ok(bound)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_was_asked_to_stop_is_not_ready() {
+        let stop = CancellationToken::new();
+        let operations = Operations::new(&BTreeMap::new(), stop.clone());
+        assert!(!operations.is_ready());
+        operations.ready.store(true, Ordering::Relaxed);
+        assert!(operations.is_ready());
+        stop.cancel();
+        assert!(!operations.is_ready());
+    }
 }

@@ -7,8 +7,10 @@ use std::sync::atomic::Ordering;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use wh_eventlog::gauges::Gauges;
+use wh_eventlog::reach::{NEARING, Watch};
 use wh_eventlog::retry::until_settled;
-use wh_eventlog::{Log, Record};
+use wh_eventlog::{Log, Record, incidents};
+use wh_ingest::intake::IntakeSettings;
 use wh_schemas::event::SystemEvent;
 use wh_schemas::topics::{ACCEPTED_TRANSACTIONS, ACCOUNT_ACTIVITY, HOSPITAL_TRANSACTIONS, RISK_ALERTS, RISK_SCORES, SYSTEM_EVENTS};
 use wh_schemas::{Reaction, ids};
@@ -17,7 +19,7 @@ use wh_sinks::influxdb::Reporter;
 use wh_stores::clock;
 use wh_stores::holder::Holder;
 use wh_stores::influxdb::InfluxdbSettings;
-use wh_stores::places::MetricsPlace;
+use wh_stores::places::{LogPlace, MetricsPlace};
 
 use crate::args::{RoleName, StoreName};
 use crate::settings::Settings;
@@ -30,9 +32,12 @@ pub(crate) const STAGES: [RoleName; 7] = [RoleName::Intake, RoleName::Scorer, Ro
 const REPORT_EVERY: std::time::Duration = std::time::Duration::from_secs(10);
 /// How long an audit event may take.
 const AUDIT_PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
-/// How long stages may drain when they are stopped.
-const DRAIN: std::time::Duration = std::time::Duration::from_secs(5);
-/// How long they may take to settle what they have begun, after that.
+// A stop takes at most 15 seconds: its source 1 (`up`), then these three, then threads 1 (`LAST_THREADS`); the servers of SQL end meanwhile.
+/// How long the last audit event may take.
+const LAST_WORD: std::time::Duration = std::time::Duration::from_secs(1);
+/// How long what was sent may take to reach every store.
+const DRAIN: std::time::Duration = std::time::Duration::from_secs(3);
+/// How long stages may take to settle what they have begun, after that: sinks take up to a second less (`Limits::stop`).
 const SETTLE: std::time::Duration = std::time::Duration::from_secs(8);
 const DRAIN_LOOK: std::time::Duration = std::time::Duration::from_millis(100);
 
@@ -90,6 +95,18 @@ async fn opened<T>(stage: &'static str, open: impl Future<Output = Result<T, Rea
     }
 }
 
+/// How a stage ended. Where it stopped by itself, `system-events` has an incident of it before the process ends, so that it stands in the
+/// ledger's audit log.
+async fn ended(log: Arc<dyn Log>, stage: &'static str, outcome: Result<(), Reaction>) -> (&'static str, Result<(), Reaction>) {
+    if let Err(reaction) = &outcome {
+        let data = serde_json::json!({ "kind": incidents::kind(reaction), "class": reaction.class(), "message": reaction.to_string() });
+        if let Err(other) = audit(&*log, incidents::OPENED, stage, "error", data).await {
+            tracing::warn!("the incident of {stage} is not written: {other}");
+        }
+    }
+    (stage, outcome)
+}
+
 /// Stages that run in this process.
 pub(crate) struct Pipeline {
     pub(crate) log: Arc<dyn Log>,
@@ -140,14 +157,20 @@ impl Pipeline {
         }
         let gauges = |role: RoleName| pipeline.gauges.get(&role).cloned().unwrap_or_else(|| Arc::new(Gauges::new(name(role))));
         if roles.contains(&RoleName::Intake) {
-            let run = wh_ingest::intake::run(log.clone(), settings.reading.clone(), build::VERSION.to_owned(), gauges(RoleName::Intake), pipeline.stop.clone());
-            pipeline.tasks.spawn(async move { (name(RoleName::Intake), run.await) });
+            let mut intake = IntakeSettings { dead_letters: settings.dead_letters, ..IntakeSettings::new(settings.reading.clone(), build::VERSION) };
+            if let LogPlace::Kafka(kafka) = &settings.places.log {
+                intake.record_max_bytes = usize::try_from(kafka.record_max_bytes).unwrap_or(usize::MAX);
+            }
+            let run = wh_ingest::intake::run(log.clone(), intake, gauges(RoleName::Intake), pipeline.stop.clone());
+            let log = log.clone();
+            pipeline.tasks.spawn(async move { ended(log, name(RoleName::Intake), run.await).await });
         }
         if let Some(checkpoints) = checkpoints {
             let stage = wh_scorer::stage::StageSettings {
                 checkpoint_every: settings.checkpoint_every,
                 dedup_horizon: settings.dedup_horizon,
                 cold_start,
+                dead_letters: settings.dead_letters,
                 ..wh_scorer::stage::StageSettings::new(settings.ruleset.clone(), build::VERSION)
             };
             let (log, gauges, stop, settings) = (log.clone(), gauges(RoleName::Scorer), pipeline.stop.clone(), settings.clone());
@@ -160,15 +183,17 @@ impl Pipeline {
                             None => return Ok(()),
                         },
                     };
-                    wh_scorer::stage::run(log, checkpoints, stage, gauges, stop).await
+                    wh_scorer::stage::run(log.clone(), checkpoints, stage, gauges, stop).await
                 };
-                (name(RoleName::Scorer), run.await)
+                let outcome = run.await;
+                ended(log, name(RoleName::Scorer), outcome).await
             });
         }
         if let Some(checkpoints) = patterns {
             let stage = wh_scorer::pattern_stage::PatternSettings {
                 checkpoint_every: settings.checkpoint_every,
                 idle_after: settings.quiet,
+                dead_letters: settings.dead_letters,
                 ..wh_scorer::pattern_stage::PatternSettings::new(settings.ruleset.account_rules(), wh_ingest::intake::GROUP, build::VERSION)
             };
             let (log, gauges, stop, settings) = (log.clone(), gauges(RoleName::Patterns), pipeline.stop.clone(), settings.clone());
@@ -181,13 +206,15 @@ impl Pipeline {
                             None => return Ok(()),
                         },
                     };
-                    wh_scorer::pattern_stage::run(log, checkpoints, stage, gauges, stop).await
+                    wh_scorer::pattern_stage::run(log.clone(), checkpoints, stage, gauges, stop).await
                 };
-                (name(RoleName::Patterns), run.await)
+                let outcome = run.await;
+                ended(log, name(RoleName::Patterns), outcome).await
             });
         }
         for (role, (store_name, store)) in stores {
-            let sink = RunnerSettings { publish_every: settings.publish_every, retention: settings.retention, ..RunnerSettings::new(build::VERSION) };
+            let sink =
+                RunnerSettings { publish_every: settings.publish_every, retention: settings.retention, dead_letters: settings.dead_letters, ..RunnerSettings::new(build::VERSION) };
             let (log, gauges, stop, settings) = (log.clone(), gauges(role), pipeline.stop.clone(), settings.clone());
             pipeline.tasks.spawn(async move {
                 let run = async {
@@ -198,14 +225,18 @@ impl Pipeline {
                             None => return Ok(()),
                         },
                     };
-                    runner::run(log, store, sink, gauges, stop).await
+                    runner::run(log.clone(), store, sink, gauges, stop).await
                 };
-                (name(role), run.await)
+                let outcome = run.await;
+                ended(log, name(role), outcome).await
             });
         }
         let (log, stop, interval) = (log.clone(), pipeline.stop.clone(), std::time::Duration::from_secs(600));
+        let watched = pipeline.gauges.clone();
         pipeline.tasks.spawn(async move {
+            let mut watch = Watch::default();
             loop {
+                warn_of_retention(&*log, &mut watch, &watched).await;
                 tokio::select! {
                     () = stop.cancelled() => return ("retention", Ok(())),
                     () = tokio::time::sleep(interval) => {}
@@ -238,13 +269,17 @@ impl Pipeline {
         }
     }
 
-    /// Stops every stage. What the sources have sent gets some seconds to reach every store first; what does not
-    /// make it waits in the log for the next start. Each stage settles what it has begun.
+    /// Stops every stage, after a last audit event, so that the ledger has it. What the sources have sent gets some seconds to reach every
+    /// store first; what does not make it waits in the log for the next start. Each stage settles what it has begun.
     ///
     /// # Errors
-    /// The first sentence of a stage that failed on the way out.
-    pub(crate) async fn stop(mut self) -> Result<(), String> {
+    /// The first sentence of a stage that failed on the way out, or that of a log which took no last word.
+    pub(crate) async fn stop(mut self, last: Option<SystemEvent>) -> Result<(), String> {
         let mut ended = Vec::new();
+        let said = match last {
+            Some(event) => write(&*self.log, event, LAST_WORD).await,
+            None => Ok(()),
+        };
         let drained = async {
             loop {
                 ended.extend(self.tasks.try_join_next());
@@ -273,7 +308,7 @@ impl Pipeline {
             Ok((stage, Err(reaction))) => Some(format!("{stage}: {reaction}")),
             Err(panic) => Some(format!("a stage ended unexpectedly: {panic}")),
         });
-        failure.map_or(Ok(()), Err)
+        failure.map_or_else(|| said.map_err(|reaction| reaction.to_string()), Err)
     }
 
     /// Records that each stage still has before it, by its own word.
@@ -330,6 +365,23 @@ async fn lags(log: &dyn Log, gauges: &BTreeMap<RoleName, Arc<Gauges>>, shared: b
     Ok(lags)
 }
 
+/// Warns of stages that are so far behind that the log is about to remove what they have not read.
+async fn warn_of_retention(log: &dyn Log, watch: &mut Watch, gauges: &BTreeMap<RoleName, Arc<Gauges>>) {
+    for (role, gauges) in gauges {
+        for topic in inputs(*role).iter().copied() {
+            // A warning is not worth stopping for; the next look comes.
+            for nearing in watch.look(log, gauges, topic, clock::now().0).await.unwrap_or_default() {
+                let sentence = nearing.sentence();
+                tracing::warn!(stage = nearing.stage, topic = nearing.topic, partition = nearing.partition, "{sentence}");
+                let data = serde_json::json!({ "topic": nearing.topic, "partition": nearing.partition, "offset": nearing.offset, "message": sentence });
+                if let Err(reaction) = audit(log, NEARING, nearing.stage, "warning", data).await {
+                    tracing::warn!("the warning is not written: {reaction}");
+                }
+            }
+        }
+    }
+}
+
 /// Writes what the stages tell of themselves into InfluxDB, beside the metrics, until stopped.
 async fn report(log: Arc<dyn Log>, gauges: BTreeMap<RoleName, Arc<Gauges>>, shared: bool, influxdb: InfluxdbSettings, stop: CancellationToken) {
     let mut reporter = None;
@@ -361,8 +413,17 @@ async fn report(log: Arc<dyn Log>, gauges: BTreeMap<RoleName, Arc<Gauges>>, shar
 /// # Errors
 /// What the log says.
 pub(crate) async fn audit(log: &dyn Log, event_type: &str, source: &str, severity: &str, data: serde_json::Value) -> Result<(), Reaction> {
+    write(log, event(event_type, source, severity, data), AUDIT_PATIENCE).await
+}
+
+/// An audit event that tells what this process does.
+pub(crate) fn audited(event_type: &str, source: &str, data: serde_json::Value) -> SystemEvent {
+    event(event_type, source, "info", data)
+}
+
+fn event(event_type: &str, source: &str, severity: &str, data: serde_json::Value) -> SystemEvent {
     let now = clock::now();
-    let event = SystemEvent::Audit {
+    SystemEvent::Audit {
         event_id: ids::event_id(&[event_type, source, &now.0.to_string(), &std::process::id().to_string()]).to_string(),
         event_type: event_type.to_owned(),
         source: source.to_owned(),
@@ -370,12 +431,15 @@ pub(crate) async fn audit(log: &dyn Log, event_type: &str, source: &str, severit
         severity: severity.to_owned(),
         data: data.as_object().cloned().unwrap_or_default(),
         timestamp: now,
-    };
-    // An audit event must not hold up a start or a stop for as long as the log is away.
-    match tokio::time::timeout(AUDIT_PATIENCE, emit(log, vec![event])).await {
-        Ok(Err(Reaction::Transient { message, .. })) => tracing::warn!("the audit event {event_type} is not written: {message}"),
+    }
+}
+
+/// Writes an audit event, which must not hold up a start or a stop for as long as the log is away.
+async fn write(log: &dyn Log, event: SystemEvent, patience: std::time::Duration) -> Result<(), Reaction> {
+    match tokio::time::timeout(patience, emit(log, vec![event])).await {
+        Ok(Err(Reaction::Transient { message, .. })) => tracing::warn!("an audit event is not written: {message}"),
         Ok(outcome) => return outcome,
-        Err(_) => tracing::warn!("the audit event {event_type} is not written yet: the log does not answer"),
+        Err(_) => tracing::warn!("an audit event is not written yet: the log does not answer"),
     }
     Ok(())
 }
@@ -387,4 +451,19 @@ pub(crate) async fn audit(log: &dyn Log, event_type: &str, source: &str, severit
 pub(crate) async fn emit(log: &dyn Log, events: Vec<SystemEvent>) -> Result<(), Reaction> {
     let records = events.iter().map(|event| Record { key: None, value: serde_json::to_vec(event).unwrap_or_default().into(), headers: Vec::new() }).collect();
     log.produce(SYSTEM_EVENTS, 0, records).await.map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use wh_sinks::delivery::machine::Limits;
+
+    use super::*;
+    use crate::commands::up::LAST_INPUT;
+    use crate::commands::{LAST_THREADS, STOP};
+
+    #[test]
+    fn the_parts_of_a_stop_leave_each_other_time() {
+        assert!(LAST_INPUT + LAST_WORD + DRAIN + SETTLE + LAST_THREADS < STOP);
+        assert!(Limits::default().stop < SETTLE, "sinks commit what they have settled before they are cut off");
+    }
 }

@@ -9,6 +9,7 @@ use chrono_tz::Tz;
 use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
 use serde::{Deserialize, Serialize};
+use wh_eventlog::dead_letters::LimitSettings;
 use wh_schemas::validate::{DEFAULT_LABEL_KEYS, Reading};
 use wh_scorer::engine::Ruleset;
 use wh_stores::elasticsearch::RawElasticsearch;
@@ -35,6 +36,7 @@ pub(crate) struct Raw {
     hospital: RawHospital,
     log: RawLog,
     intake: RawIntake,
+    dead_letters: RawDeadLetters,
     scorer: RawScorer,
     sinks: RawSinks,
     http: RawHttp,
@@ -149,6 +151,20 @@ impl Default for RawIntake {
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+struct RawDeadLetters {
+    max_per_minute: u64,
+    max_percent: u64,
+}
+
+impl Default for RawDeadLetters {
+    fn default() -> Self {
+        let LimitSettings { per_minute, percent } = LimitSettings::default();
+        RawDeadLetters { max_per_minute: per_minute, max_percent: percent }
+    }
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 struct RawScorer {
     checkpoint_ms: u64,
     quiet_seconds: u64,
@@ -232,6 +248,8 @@ pub(crate) struct Settings {
     pub(crate) partitions: u32,
     pub(crate) log_sizes: wh_eventlog::embedded::Settings,
     pub(crate) reading: Reading,
+    /// How many dead letters end a stage.
+    pub(crate) dead_letters: LimitSettings,
     pub(crate) ruleset: Ruleset,
     pub(crate) checkpoint_every: Duration,
     /// How long nothing must come before patterns by account wait for a partition no more.
@@ -351,6 +369,10 @@ impl Settings {
         let partitions = within("log.partitions", u64::from(raw.log.partitions), 1, 1_024);
         let max_mib = within("log.max_mib", raw.log.max_mib, 16, 1 << 30);
         let fetch_kib = within("log.fetch_kib", raw.log.fetch_kib, 16, 65_536);
+        let dead_letters = LimitSettings {
+            per_minute: within("dead_letters.max_per_minute", raw.dead_letters.max_per_minute, 0, 1_000_000_000),
+            percent: within("dead_letters.max_percent", raw.dead_letters.max_percent, 0, 100),
+        };
         let checkpoint_ms = within("scorer.checkpoint_ms", raw.scorer.checkpoint_ms, 10, 60_000);
         let quiet_seconds = within("scorer.quiet_seconds", raw.scorer.quiet_seconds, 1, 3_600);
         let dedup_horizon = within("scorer.dedup_horizon", raw.scorer.dedup_horizon, 1, 100_000_000);
@@ -401,6 +423,7 @@ impl Settings {
             zone,
             partitions: u32::try_from(partitions).unwrap_or(3),
             log_sizes: wh_eventlog::embedded::Settings { max_bytes: max_mib * 1_048_576, fetch_bytes: narrow(fetch_kib * 1024) },
+            dead_letters,
             reading: Reading { zone, label_keys: raw.intake.label_keys.iter().map(|k| k.to_lowercase()).collect() },
             ruleset,
             checkpoint_every: Duration::from_millis(checkpoint_ms),

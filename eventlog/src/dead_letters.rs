@@ -1,12 +1,35 @@
-//! Writing what a stage could not take: the original bytes, with everything else in headers.
+//! Dead letters: what a stage could not take, as the original bytes, with everything else in headers.
+//!
+//! What must stay true: a letter's identity is (stage, store, origin), whatever wrote it how often; what an operator did with one stands
+//! behind it in the same partition, so that whoever reads on finds it; a letter that the log does not take whole is written without its
+//! bytes and says so, never left out.
+
+mod dispose;
+mod filter;
+mod limit;
+mod read;
+mod retry;
+mod writer;
 
 use bytes::Bytes;
 use wh_schemas::dead_letter as header;
-use wh_schemas::position::{ORIGIN_HEADER, Origin};
+use wh_schemas::position::Origin;
 use wh_schemas::topics::DEAD_LETTERS;
 use wh_schemas::{Reaction, ids};
 
-use crate::{Log, Offset, Producer, Reader, Record, Stored};
+pub use self::dispose::{Disposition, dispose, disposition_record};
+pub use self::filter::Filter;
+pub(crate) use self::limit::TOO_MANY;
+pub use self::limit::{Limit, LimitSettings};
+pub use self::read::{Dispositions, Found, Letters, Summary, letter_at, read_all, summary};
+pub use self::retry::{Way, retry, way};
+pub use self::writer::DeadLetterWriter;
+use crate::{Producer, Record, Stored};
+
+/// Longest error message of a letter: what is wrong with a record may quote it.
+const MESSAGE_BYTES: usize = 4_096;
+/// Longest key that is kept of a letter without its bytes.
+const KEY_BYTES: usize = 1_024;
 
 /// What is known of a record that could not be taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +52,43 @@ pub struct DeadLetter {
     pub attempts: u32,
 }
 
+/// A letter's identity in 16 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LetterId(u128);
+
+impl LetterId {
+    /// The identity of a letter of a stage, of the store that a sink wrote (empty: none), and of a record's place.
+    #[must_use]
+    pub fn new(stage: &str, store: &str, origin: &str) -> LetterId {
+        let half = |side: &str| u128::from(ids::fingerprint(format!("{side}\0{stage}\0{store}\0{origin}").as_bytes()));
+        LetterId(half("letter") << 64 | half("identity"))
+    }
+
+    /// The identity that a record of the topic bears: a letter's own, or that of the letter that a disposition is about.
+    #[must_use]
+    pub fn of(record: &Stored) -> LetterId {
+        let text = |name: &str| record.header(name).unwrap_or_default();
+        LetterId::new(text(header::STAGE), text(header::STORE), text(header::ORIGIN))
+    }
+}
+
+impl DeadLetter {
+    /// What tells it from every other.
+    #[must_use]
+    pub fn id(&self) -> LetterId {
+        LetterId::new(&self.stage, self.store.as_deref().unwrap_or_default(), &self.origin.to_string())
+    }
+}
+
+/// A text cut to so many bytes, at a character's end.
+fn cut(text: &str, bytes: usize) -> &str {
+    if text.len() <= bytes {
+        return text;
+    }
+    let end = (0..=bytes).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+    text.get(..end).unwrap_or_default()
+}
+
 /// The record of `dead-letters` for `original`: key and value are its own bytes.
 #[must_use]
 pub fn record(original: &Stored, letter: &DeadLetter, build: &str) -> Record {
@@ -37,14 +97,15 @@ pub fn record(original: &Stored, letter: &DeadLetter, build: &str) -> Record {
         (header::ORIGIN_TIME.to_owned(), Bytes::from(original.append_time.to_string())),
         (header::STAGE.to_owned(), Bytes::from(letter.stage.clone())),
         (header::ERROR_CLASS.to_owned(), Bytes::from(letter.error_class.clone())),
-        (header::ERROR_MESSAGE.to_owned(), Bytes::from(letter.error_message.clone())),
+        (header::ERROR_MESSAGE.to_owned(), Bytes::copy_from_slice(cut(&letter.error_message, MESSAGE_BYTES).as_bytes())),
         (header::FINGERPRINT.to_owned(), Bytes::from(letter.fingerprint.clone())),
         (header::ATTEMPTS.to_owned(), Bytes::from(letter.attempts.to_string())),
         (header::BUILD.to_owned(), Bytes::from(build.to_owned())),
     ];
     headers.extend(letter.store.as_ref().map(|s| (header::STORE.to_owned(), Bytes::from(s.clone()))));
     headers.extend(letter.position.as_ref().map(|p| (header::POSITION.to_owned(), Bytes::from(p.clone()))));
-    headers.extend(original.headers.iter().filter(|(name, _)| name != ORIGIN_HEADER && !headers.iter().any(|(n, _)| n == name)).cloned().collect::<Vec<_>>());
+    // A stranger's header of a name of ours would make the letter another one.
+    headers.extend(original.headers.iter().filter(|(name, _)| !header::OURS.contains(&name.as_str())).cloned());
     Record { key: original.key.clone(), value: original.value.clone(), headers }
 }
 
@@ -64,89 +125,45 @@ pub async fn write(producer: &dyn Producer, partitions: u32, letters: Vec<Record
         let at = partition(&letter, partitions) as usize;
         by_partition[at].push(letter);
     }
-    for (at, letters) in by_partition.into_iter().enumerate().filter(|(_, l)| !l.is_empty()) {
-        producer.produce(DEAD_LETTERS, u32::try_from(at).unwrap_or(0), letters).await?;
+    for (at, letters) in (0..).zip(by_partition).filter(|(_, letters)| !letters.is_empty()) {
+        write_to(producer, at, letters).await?;
     }
     Ok(())
 }
 
-/// A dead letter as it stands in the log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
-    /// Partition of `dead-letters`.
-    pub partition: u32,
-    /// Offset in it.
-    pub offset: Offset,
-    /// What the headers say.
-    pub letter: DeadLetter,
-    /// The record.
-    pub record: Stored,
-}
-
-/// Reads every dead letter that the log still holds.
-///
-/// # Errors
-/// Fatal where the log cannot be read.
-pub async fn read_all(log: &dyn Reader) -> Result<Vec<Found>, Reaction> {
-    let mut found = Vec::new();
-    for partition in 0..log.partitions(DEAD_LETTERS).await? {
-        let bounds = log.bounds(DEAD_LETTERS, partition).await?;
-        let mut next = bounds.start;
-        while next < bounds.end {
-            let records = log.read(DEAD_LETTERS, partition, next, 8 * 1024 * 1024).await?;
-            let Some(last) = records.last() else { break };
-            next = last.offset + 1;
-            found.extend(records.into_iter().map(|record| Found { partition, offset: record.offset, letter: parse(&record), record }));
+/// Letters that the log does not take together are written in halves, one that it does not take alone without its bytes.
+async fn write_to(producer: &dyn Producer, partition: u32, letters: Vec<Record>) -> Result<(), Reaction> {
+    let mut open = vec![letters];
+    while let Some(mut some) = open.pop() {
+        match producer.produce(DEAD_LETTERS, partition, some.clone()).await {
+            Ok(_) => {}
+            Err(Reaction::Rejected(_)) if some.len() > 1 => {
+                let rest = some.split_off(some.len() / 2);
+                open.extend([rest, some]);
+            }
+            Err(Reaction::Rejected(why)) => {
+                let bare = some.first().and_then(without_bytes);
+                open.push(vec![bare.ok_or_else(|| Reaction::fatal(format!("{DEAD_LETTERS}: a letter cannot be written even without its bytes: {why}")))?]);
+            }
+            Err(other) => return Err(other),
         }
     }
-    // Its identity is (stage, store, origin): a stage that was killed may have written one again.
-    let mut seen = hashbrown::HashSet::new();
-    found.retain(|f: &Found| seen.insert((f.letter.stage.clone(), f.letter.store.clone(), f.letter.origin.clone())));
-    Ok(found)
+    Ok(())
 }
 
-fn parse(record: &Stored) -> DeadLetter {
-    let text = |name: &str| record.header(name).unwrap_or_default().to_owned();
-    DeadLetter {
-        origin: Origin::parse(&text(header::ORIGIN)).unwrap_or(Origin { topic: String::new(), partition: 0, offset: 0 }),
-        stage: text(header::STAGE),
-        store: record.header(header::STORE).map(str::to_owned),
-        error_class: text(header::ERROR_CLASS),
-        error_message: text(header::ERROR_MESSAGE),
-        fingerprint: text(header::FINGERPRINT),
-        position: record.header(header::POSITION).map(str::to_owned),
-        attempts: text(header::ATTEMPTS).parse().unwrap_or(0),
+/// The letter without its value, and without a long key and the record's own headers; `None` for one that is so already.
+fn without_bytes(letter: &Record) -> Option<Record> {
+    if letter.headers.iter().any(|(name, _)| name == header::VALUE_LEFT_OUT) {
+        return None;
     }
+    let mut headers: Vec<(String, Bytes)> = letter.headers.iter().filter(|(name, _)| header::OURS.contains(&name.as_str())).cloned().collect();
+    headers.push((header::VALUE_LEFT_OUT.to_owned(), Bytes::from(letter.value.len().to_string())));
+    let key = letter.key.clone().filter(|key| key.len() <= KEY_BYTES);
+    if let Some(left_out) = letter.key.as_ref().filter(|_| key.is_none()) {
+        headers.push((header::KEY_LEFT_OUT.to_owned(), Bytes::from(left_out.len().to_string())));
+    }
+    Some(Record { key, value: Bytes::new(), headers })
 }
 
-/// The record that puts a dead letter back to where its stage reads: original key and value, its own headers.
-///
-/// # Errors
-/// Rejected for a letter of a sink: those are written again by `wardhouse replay`.
-pub fn retry_record(found: &Found) -> Result<Record, Reaction> {
-    if found.letter.store.is_some() {
-        return Err(Reaction::Rejected("this letter is of a sink: its record stands in risk-scores; use `wardhouse replay` for its position".to_owned()));
-    }
-    let headers = found.record.headers.iter().filter(|(name, _)| !name.starts_with("wh-")).cloned().collect();
-    Ok(Record { key: found.record.key.clone(), value: found.record.value.clone(), headers })
-}
-
-/// Appends the records of dead letters to `hospital-transactions` again, by the same partitions.
-///
-/// # Errors
-/// What the log says.
-pub async fn retry(log: &dyn Log, found: &Found) -> Result<Offset, Reaction> {
-    let mut record = retry_record(found)?;
-    if found.letter.stage != "intake" && found.letter.origin.topic == wh_schemas::topics::HOSPITAL_TRANSACTIONS {
-        // What a later stage could not take is a copy of the source record: the source's own bytes go again.
-        let origin = &found.letter.origin;
-        let source = log.read(&origin.topic, origin.partition, origin.offset, 1).await?.into_iter().find(|r| r.offset == origin.offset);
-        let Some(source) = source else {
-            return Err(Reaction::Rejected(format!("the source record {origin} is no longer in the log")));
-        };
-        record = Record { key: source.key, value: source.value, headers: source.headers };
-    }
-    let partitions = log.partitions(wh_schemas::topics::HOSPITAL_TRANSACTIONS).await?;
-    let partition = ids::partition_of(record.key.as_deref().unwrap_or_default(), partitions);
-    log.produce(wh_schemas::topics::HOSPITAL_TRANSACTIONS, partition, vec![record]).await
-}
+#[cfg(test)]
+mod tests;

@@ -6,9 +6,25 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
+use wh_schemas::dead_letter as header;
+
+use crate::Record;
 
 /// Largest latency that is told apart: ten minutes.
 const LARGEST_MICROS: u64 = 600_000_000;
+/// Kinds of dead letters that are told apart; what is of another kind counts together.
+const KINDS: usize = 100;
+/// Longest class of a kind: the classes of a record with many faults are joined.
+const CLASS_CHARS: usize = 120;
+
+/// Dead letters that are alike.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LetterKind {
+    /// Class of the error.
+    pub class: String,
+    /// The same for records that fail alike.
+    pub fingerprint: String,
+}
 
 /// Counters of one stage.
 #[derive(Debug)]
@@ -27,6 +43,7 @@ pub struct Gauges {
     /// (patterns); 0 of any other stage.
     pub waiting: AtomicU64,
     reached: Mutex<BTreeMap<(String, u32), u64>>,
+    letters: Mutex<BTreeMap<LetterKind, u64>>,
     latency: Mutex<Latencies>,
 }
 
@@ -52,6 +69,7 @@ impl Gauges {
             retries: AtomicU64::new(0),
             waiting: AtomicU64::new(0),
             reached: Mutex::new(BTreeMap::new()),
+            letters: Mutex::new(BTreeMap::new()),
             latency: Mutex::new(Latencies { append_to_visible: histogram(), write: histogram() }),
         }
     }
@@ -59,6 +77,26 @@ impl Gauges {
     /// Adds to a counter.
     pub fn add(counter: &AtomicU64, amount: u64) {
         counter.fetch_add(amount, Ordering::Relaxed);
+    }
+
+    /// Counts dead letters that the log holds now, and which of them are alike.
+    pub fn buried(&self, letters: &[Record]) {
+        Gauges::add(&self.dead_letters, letters.len() as u64);
+        let mut kinds = self.letters.lock().unwrap_or_else(PoisonError::into_inner);
+        for letter in letters {
+            let text = |name: &str| letter.headers.iter().find(|(of, _)| of == name).map(|(_, value)| String::from_utf8_lossy(value)).unwrap_or_default();
+            let kind = LetterKind { class: text(header::ERROR_CLASS).chars().take(CLASS_CHARS).collect(), fingerprint: text(header::FINGERPRINT).into_owned() };
+            let others = LetterKind { class: "others".to_owned(), fingerprint: String::new() };
+            let kind = if kinds.len() < KINDS || kinds.contains_key(&kind) { kind } else { others };
+            *kinds.entry(kind).or_default() += 1;
+        }
+    }
+
+    /// Dead letters written since the process started, by what is alike.
+    #[must_use]
+    pub fn letters(&self) -> Vec<(LetterKind, u64)> {
+        let kinds = self.letters.lock().unwrap_or_else(PoisonError::into_inner);
+        kinds.iter().map(|(kind, count)| (kind.clone(), *count)).collect()
     }
 
     /// Says that every record of a partition below `offset` is settled and visible.
@@ -113,5 +151,26 @@ impl Gauges {
     pub fn write_quantiles(&self, quantiles: &[f64]) -> Vec<u64> {
         let latency = self.latency.lock().unwrap_or_else(PoisonError::into_inner);
         latency.write.as_ref().map_or_else(|| vec![0; quantiles.len()], |h| quantiles.iter().map(|q| h.value_at_quantile(*q)).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn letters_are_counted_by_what_is_alike_and_the_kinds_are_bounded() {
+        let gauges = Gauges::new("intake");
+        let letter = |fingerprint: &str| Record::new("k", "v").with_header(header::ERROR_CLASS, "amount:missing").with_header(header::FINGERPRINT, fingerprint.to_owned());
+        gauges.buried(&[letter("a"), letter("b"), letter("a")]);
+        let told = |gauges: &Gauges| gauges.letters().into_iter().map(|(kind, count)| (kind.fingerprint, count)).collect::<Vec<_>>();
+        assert_eq!(told(&gauges), [("a".to_owned(), 2), ("b".to_owned(), 1)]);
+        for i in 0..500 {
+            gauges.buried(&[letter(&format!("{i:03}"))]);
+        }
+        gauges.buried(&[letter("a")]);
+        let kinds = gauges.letters();
+        assert!(kinds.len() <= KINDS + 1 && kinds.iter().map(|(_, count)| count).sum::<u64>() == 504, "{} kinds", kinds.len());
+        assert_eq!(gauges.dead_letters.load(Ordering::Relaxed), 504);
     }
 }

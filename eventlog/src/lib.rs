@@ -6,7 +6,9 @@
 pub mod dead_letters;
 pub mod embedded;
 pub mod gauges;
+pub mod incidents;
 pub mod kafka;
+pub mod reach;
 pub mod retry;
 pub mod settle;
 

@@ -12,20 +12,29 @@ const FIRST: Duration = Duration::from_millis(50);
 const LAST_TRY: Duration = Duration::from_secs(5);
 const LONGEST: Duration = Duration::from_secs(10);
 
-/// Waits between tries: doubling from 50 ms to 10 s, each shortened at random by up to half.
+/// Waits between tries: doubling up to a cap, each shortened at random by up to half.
 #[derive(Clone, Copy, Debug)]
 pub struct Backoff {
+    first: Duration,
     next: Duration,
+    longest: Duration,
     seed: u64,
 }
 
 impl Default for Backoff {
+    /// From 50 ms to 10 s.
     fn default() -> Self {
-        Backoff { next: FIRST, seed: u64::from(std::process::id()).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1 }
+        Backoff::within(FIRST, LONGEST, u64::from(std::process::id()))
     }
 }
 
 impl Backoff {
+    /// From `first` to `longest`; the same seed gives the same waits.
+    #[must_use]
+    pub fn within(first: Duration, longest: Duration, seed: u64) -> Backoff {
+        Backoff { first, next: first, longest, seed: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1 }
+    }
+
     /// The wait before the next try; at least what the store asked for.
     pub fn wait(&mut self, retry_after: Option<Duration>) -> Duration {
         self.seed ^= self.seed << 13;
@@ -34,8 +43,13 @@ impl Backoff {
         let half = self.next / 2;
         let jitter = Duration::from_millis(self.seed % (u64::try_from(half.as_millis()).unwrap_or(1) + 1));
         let wait = half + jitter;
-        self.next = (self.next * 2).min(LONGEST);
+        self.next = (self.next * 2).min(self.longest);
         wait.max(retry_after.unwrap_or_default())
+    }
+
+    /// Begins at the shortest wait again; the chances go on.
+    pub fn reset(&mut self) {
+        self.next = self.first;
     }
 }
 

@@ -9,8 +9,10 @@ use crate::Offset;
 /// The rows of one partition that are on their way.
 #[derive(Debug, Default)]
 pub struct Prefix {
-    base: Offset,
-    rows: VecDeque<bool>,
+    /// The offset behind the last row that was taken in.
+    next: Offset,
+    /// In order of their offsets, and whether they are settled. What stands before the first that is not is forgotten.
+    rows: VecDeque<(Offset, bool)>,
 }
 
 /// One row on its way.
@@ -22,41 +24,36 @@ impl Prefix {
     /// Nothing on its way; the next row has the offset `next`.
     #[must_use]
     pub fn starting_at(next: Offset) -> Prefix {
-        Prefix { base: next, rows: VecDeque::new() }
+        Prefix { next, rows: VecDeque::new() }
     }
 
     /// Takes the next row in. Offsets between, which the log left out, count as settled. `None` for one that was taken before.
     pub fn take(&mut self, offset: Offset) -> Option<Token> {
-        let next = self.base + self.rows.len() as u64;
-        if offset < next {
+        if offset < self.next {
             return None;
         }
-        self.rows.extend((next..offset).map(|_| true));
-        self.rows.push_back(false);
-        self.advance();
+        self.next = offset + 1;
+        self.rows.push_back((offset, false));
         Some(Token(offset))
     }
 
     /// The row is in its store, or in the dead letters.
     pub fn settle(&mut self, token: Token) {
-        let at = usize::try_from(token.0.saturating_sub(self.base)).unwrap_or(usize::MAX);
-        if let Some(row) = self.rows.get_mut(at) {
-            *row = true;
+        let Token(offset) = token;
+        if let Ok(at) = self.rows.binary_search_by_key(&offset, |(offset, _)| *offset)
+            && let Some((_, settled)) = self.rows.get_mut(at)
+        {
+            *settled = true;
         }
-        self.advance();
-    }
-
-    fn advance(&mut self) {
-        while self.rows.front() == Some(&true) {
+        while let Some((_, true)) = self.rows.front() {
             self.rows.pop_front();
-            self.base += 1;
         }
     }
 
     /// The offset up to which every row is settled: what may be committed.
     #[must_use]
     pub fn settled(&self) -> Offset {
-        self.base
+        self.rows.front().map_or(self.next, |(offset, _)| *offset)
     }
 }
 
@@ -74,6 +71,15 @@ mod tests {
         prefix.settle(kept);
         assert_eq!(prefix.settled(), 5);
         assert!(prefix.take(6).is_none());
+    }
+
+    #[test]
+    fn offsets_that_the_log_left_out_take_no_room() {
+        let mut prefix = Prefix::starting_at(0);
+        let first = prefix.take(u64::MAX / 2).unwrap();
+        assert_eq!((prefix.settled(), prefix.rows.len()), (u64::MAX / 2, 1));
+        prefix.settle(first);
+        assert_eq!(prefix.settled(), u64::MAX / 2 + 1);
     }
 
     proptest! {

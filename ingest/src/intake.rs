@@ -10,13 +10,13 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use wh_eventlog::dead_letters::{self, DeadLetter};
+use wh_eventlog::dead_letters::{self, DeadLetter, DeadLetterWriter, LimitSettings};
 use wh_eventlog::gauges::Gauges;
 use wh_eventlog::retry::{tolerated, until_settled};
 use wh_eventlog::{Bytes, Commit, Event, Fetched, Log, Record, Stored};
 use wh_schemas::position::{ORIGIN_HEADER, ORIGIN_TIME_HEADER, Origin};
 use wh_schemas::topics::{ACCEPTED_TRANSACTIONS, DEAD_LETTERS, HOSPITAL_TRANSACTIONS};
-use wh_schemas::validate::{Reading, Rejection, decode_transaction};
+use wh_schemas::validate::{Fault, FaultCode, MAX_RECORD_BYTES, Reading, Rejection, decode_transaction};
 use wh_schemas::{AcceptedTransaction, Reaction, ids};
 
 /// Name of intake's consumer group, role and stage.
@@ -24,6 +24,27 @@ pub const GROUP: &str = "intake";
 
 /// How often positions are committed at most.
 const COMMIT_EVERY: Duration = Duration::from_millis(500);
+/// How intake runs.
+#[derive(Clone, Debug)]
+pub struct IntakeSettings {
+    /// How records are read.
+    pub reading: Reading,
+    /// Largest value of a source record, where the log takes less than [`MAX_RECORD_BYTES`]. A foreign producer may get a larger one into it by
+    /// compressing it; the stages' own records, which are larger still, would not fit.
+    pub record_max_bytes: usize,
+    /// How many dead letters are too many.
+    pub dead_letters: LimitSettings,
+    /// Version and commit, for dead letters.
+    pub build: String,
+}
+
+impl IntakeSettings {
+    /// The defaults, for a way to read and a build.
+    #[must_use]
+    pub fn new(reading: Reading, build: &str) -> IntakeSettings {
+        IntakeSettings { reading, record_max_bytes: MAX_RECORD_BYTES, dead_letters: LimitSettings::default(), build: build.to_owned() }
+    }
+}
 
 /// What became of the source records of a partition up to its committed offset.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,17 +113,26 @@ pub fn dead_letter(stored: &Stored, partition: u32, rejection: &Rejection, build
     dead_letters::record(stored, &letter, build)
 }
 
-fn sort(fetched: &Fetched, partitions: u32, reading: &Reading, build: &str) -> Sorted {
+/// Why a record is not read that is larger than the log takes what would become of it. Pure.
+fn too_large(bytes: usize, most: usize) -> Rejection {
+    let message = format!("expected at most {most} bytes, found {bytes}: send smaller records, or raise kafka.record_max_kib");
+    Rejection { faults: vec![Fault { field: "record".to_owned(), code: FaultCode::RecordTooLarge, message }] }
+}
+
+fn sort(fetched: &Fetched, partitions: u32, settings: &IntakeSettings) -> Sorted {
     let mut sorted = Sorted::default();
     for stored in &fetched.records {
-        match accept(stored, fetched.partition, partitions, reading) {
+        let (bytes, most) = (stored.value.len(), settings.record_max_bytes);
+        // One that is too large in any case is told so where it is read.
+        let accepted = if bytes > most && bytes <= MAX_RECORD_BYTES { Err(too_large(bytes, most)) } else { accept(stored, fetched.partition, partitions, &settings.reading) };
+        match accepted {
             Ok((to, record)) => {
                 sorted.counts.accepted += 1;
                 sorted.accepted.entry(to).or_default().push(record);
             }
             Err(rejection) => {
                 sorted.counts.dead_letters += 1;
-                sorted.dead_letters.push(dead_letter(stored, fetched.partition, &rejection, build));
+                sorted.dead_letters.push(dead_letter(stored, fetched.partition, &rejection, &settings.build));
             }
         }
     }
@@ -127,11 +157,12 @@ async fn forgotten(log: &dyn Log, partition: u32) -> Result<Option<u64>, Reactio
 ///
 /// # Errors
 /// What ends a stage: a fatal reaction of the log.
-pub async fn run(log: Arc<dyn Log>, reading: Reading, build: String, gauges: Arc<Gauges>, stop: CancellationToken) -> Result<(), Reaction> {
+pub async fn run(log: Arc<dyn Log>, settings: IntakeSettings, gauges: Arc<Gauges>, stop: CancellationToken) -> Result<(), Reaction> {
     let Some(mut consumer) = until_settled(&stop, &gauges, || log.subscribe(GROUP, &[HOSPITAL_TRANSACTIONS])).await? else { return Ok(()) };
     let Some(partitions) = until_settled(&stop, &gauges, || log.partitions(ACCEPTED_TRANSACTIONS)).await? else { return Ok(()) };
     let Some(dead_letter_partitions) = until_settled(&stop, &gauges, || log.partitions(DEAD_LETTERS)).await? else { return Ok(()) };
-    let reading = Arc::new(reading);
+    let mut letters = DeadLetterWriter::new(log.clone(), dead_letter_partitions, settings.dead_letters, gauges.clone());
+    let settings = Arc::new(settings);
     let mut counts: BTreeMap<u32, Counts> = BTreeMap::new();
     let mut uncommitted: BTreeMap<u32, u64> = BTreeMap::new();
     let mut committed_at = Instant::now();
@@ -167,13 +198,17 @@ pub async fn run(log: Arc<dyn Log>, reading: Reading, build: String, gauges: Arc
             Event::Records(fetched) => {
                 let (partition, taken) = (fetched.partition, fetched.records.len() as u64);
                 let next_offset = fetched.records.last().map_or(0, |r| r.offset + 1);
-                let (reading, name) = (reading.clone(), build.clone());
-                let sorting = tokio::task::spawn_blocking(move || sort(&fetched, partitions, &reading, &name));
+                let settings = settings.clone();
+                let sorting = tokio::task::spawn_blocking(move || sort(&fetched, partitions, &settings));
                 let sorted = sorting.await.map_err(|e| Reaction::fatal(format!("validating records failed: {e}")))?;
-                if !sorted.dead_letters.is_empty() {
-                    let written = until_settled(&stop, &gauges, || dead_letters::write(&*log, dead_letter_partitions, sorted.dead_letters.clone())).await?;
-                    if written.is_none() {
-                        break 'running;
+                letters.rows(taken);
+                match letters.bury(sorted.dead_letters, &stop).await {
+                    Ok(true) => {}
+                    Ok(false) => break 'running,
+                    Err(reaction) => {
+                        // What was settled before stays so.
+                        commit(&mut *consumer, &mut uncommitted, &counts, &gauges).await?;
+                        return Err(reaction);
                     }
                 }
                 let all = futures::future::try_join_all(sorted.accepted.into_iter().map(|(to, records)| {
@@ -191,7 +226,6 @@ pub async fn run(log: Arc<dyn Log>, reading: Reading, build: String, gauges: Arc
                 uncommitted.insert(partition, next_offset);
                 gauges.reached(HOSPITAL_TRANSACTIONS, partition, next_offset);
                 Gauges::add(&gauges.records, taken);
-                Gauges::add(&gauges.dead_letters, sorted.counts.dead_letters);
             }
             Event::Idle => {}
         }
@@ -216,4 +250,24 @@ async fn commit(consumer: &mut dyn wh_eventlog::Consumer, uncommitted: &mut BTre
         uncommitted.clear();
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_that_is_too_large_is_a_dead_letter_before_it_is_read() {
+        let value = r#"{"transaction_id":"T-1","timestamp":"2026-01-01T00:00:00Z","user_id":"u","account_id":"a","department":"IT","transaction_type":"billing","amount":"1.00"}"#;
+        let stored = |offset: u64| Stored { offset, append_time: 1, key: None, value: Bytes::from_static(value.as_bytes()), headers: Vec::new() };
+        let fetched = Fetched { topic: HOSPITAL_TRANSACTIONS.into(), partition: 1, records: vec![stored(0), stored(1)] };
+        let settings = |record_max_bytes: usize| IntakeSettings { record_max_bytes, ..IntakeSettings::new(Reading::default(), "test") };
+        let fits = sort(&fetched, 3, &settings(value.len()));
+        assert_eq!((fits.counts.accepted, fits.counts.dead_letters), (2, 0));
+        let large = sort(&fetched, 3, &settings(value.len() - 1));
+        assert_eq!((large.counts.accepted, large.counts.dead_letters), (0, 2));
+        let header = |name: &str| large.dead_letters[1].headers.iter().find(|(of, _)| of == name).map(|(_, value)| String::from_utf8(value.to_vec()).unwrap());
+        assert_eq!(header(wh_schemas::dead_letter::ERROR_CLASS).as_deref(), Some("record:record_too_large"));
+        assert_eq!(header(wh_schemas::dead_letter::ORIGIN).as_deref(), Some("hospital-transactions/1/1"));
+    }
 }

@@ -2,6 +2,7 @@
 //! of the scored records, and ledger and search by `seq` of the patterns too.
 
 use serde::Serialize;
+use wh_eventlog::dead_letters;
 use wh_eventlog::{Bounds, Reader};
 use wh_ingest::intake;
 use wh_schemas::Reaction;
@@ -37,6 +38,27 @@ impl StageStatus {
     }
 }
 
+/// What became of the dead letters that the log still holds, each counted once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Letters {
+    /// Written by the stages.
+    pub written: u64,
+    /// Nobody has done anything with them.
+    pub waiting: u64,
+    /// Sent again.
+    pub retried: u64,
+    /// Discarded by an operator.
+    pub discarded: u64,
+}
+
+impl Letters {
+    /// Whether the parts are the whole.
+    #[must_use]
+    pub fn adds_up(&self) -> bool {
+        self.waiting + self.retried + self.discarded == self.written
+    }
+}
+
 /// How the pipeline stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Status {
@@ -46,13 +68,15 @@ pub struct Status {
     pub alerts: u64,
     /// Dead letters in the log.
     pub dead_letters: u64,
+    /// What became of them.
+    pub letters: Letters,
 }
 
 impl Status {
     /// Whether every line adds up and nothing waits.
     #[must_use]
     pub fn settled(&self) -> bool {
-        self.stages.iter().all(|stage| stage.lag() == 0 && stage.adds_up())
+        self.stages.iter().all(|stage| stage.lag() == 0 && stage.adds_up()) && self.letters.adds_up()
     }
 }
 
@@ -135,7 +159,8 @@ pub async fn status(log: &dyn Reader, scorer: &[ScorerPartition], patterns: Patt
         }
     }
     let alerts = alerts.iter().map(|b| b.end - b.start).sum();
-    Ok(Status { stages, alerts, dead_letters: wh_eventlog::dead_letters::read_all(log).await?.len() as u64 })
+    let dead_letters::Summary { written, waiting, retried, discarded } = dead_letters::summary(log).await?;
+    Ok(Status { stages, alerts, dead_letters: written, letters: Letters { written, waiting, retried, discarded } })
 }
 
 /// What a store says of itself, against the topic that it reads.

@@ -14,6 +14,7 @@ use crate::cut::CutRule;
 use crate::places::Stores;
 use crate::queries::Queries;
 use crate::store::RoleStore;
+use crate::system::reconciliation::ReconciliationScan;
 use crate::system::{SystemScan, What, queries};
 use crate::table::Relation;
 
@@ -67,6 +68,11 @@ pub(crate) fn relations(stores: &Arc<Stores>, asked: &Arc<Queries>) -> Vec<Arc<R
     ] {
         let scan = Arc::new(SystemScan { stores: Arc::clone(stores), queries: Arc::clone(asked), what, schema });
         relations.push(Relation { schema_name: "system", name: name.to_owned(), description: description.to_owned(), cut: CutRule::Outside, is_view: false, scan });
+    }
+    if let Some(audit_log) = relations.iter().find(|relation| relation.schema_name == "ledger" && relation.name == "audit_log") {
+        let scan = Arc::new(ReconciliationScan::new(Arc::clone(&audit_log.scan)));
+        let description = "what `wardhouse reconcile` found: each store against the log, by ranges of rows".to_owned();
+        relations.push(Relation { schema_name: "system", name: "reconciliation".to_owned(), description, cut: CutRule::Outside, is_view: false, scan });
     }
     relations.into_iter().map(Arc::new).collect()
 }
@@ -216,6 +222,7 @@ mod tests {
             "log.dead_letters",
             "system.freshness",
             "system.queries",
+            "system.reconciliation",
         ] {
             assert!(names.contains(&name.to_owned()), "{name}");
         }

@@ -68,7 +68,14 @@ pub(crate) struct Sink {
     batch_rows: usize,
     asker: Option<Arc<Principal>>,
     meter: Meter,
+    /// What each batch becomes, where a scan reads another one's rows as its own.
+    map: Option<MapBatch>,
+    /// Why a batch could not become one.
+    unmapped: Option<QueryError>,
 }
+
+/// What makes a batch of another.
+pub(crate) type MapBatch = Box<dyn Fn(&RecordBatch) -> std::result::Result<RecordBatch, QueryError> + Send>;
 
 impl Sink {
     /// Schema of the batches.
@@ -105,8 +112,30 @@ impl Sink {
         })
     }
 
+    /// Runs `work`, which hands over batches of another schema: each becomes what `map` makes of it.
+    pub(crate) fn mapped(&mut self, schema: SchemaRef, map: MapBatch, work: impl FnOnce(&mut Sink) -> std::result::Result<(), QueryError>) -> std::result::Result<(), QueryError> {
+        let own = std::mem::replace(&mut self.schema, schema);
+        self.map = Some(map);
+        let worked = work(self);
+        self.map = None;
+        self.schema = own;
+        match self.unmapped.take() {
+            Some(error) => Err(error),
+            None => worked,
+        }
+    }
+
     /// Hands over a batch, waiting for room. Returns `false` when no more rows are wanted.
     pub(crate) fn send(&mut self, batch: RecordBatch) -> bool {
+        let batch = match self.map.as_ref().map(|map| map(&batch)) {
+            None => batch,
+            Some(Ok(mapped)) if mapped.num_rows() == 0 => return true,
+            Some(Ok(mapped)) => mapped,
+            Some(Err(error)) => {
+                self.unmapped = Some(error);
+                return false;
+            }
+        };
         let batch = if batch.num_rows() > self.left { batch.slice(0, self.left) } else { batch };
         self.left -= batch.num_rows();
         self.meter.gave(&batch);
@@ -343,7 +372,7 @@ impl ExecutionPlan for ScanExec {
             let stop = Arc::new(Stop::default());
             let held = StopOnDrop(Arc::clone(&stop));
             let mut builder = RecordBatchReceiverStreamBuilder::new(Arc::clone(&schema), WAITING);
-            let mut sink = Sink { schema: Arc::clone(&schema), sender: builder.tx(), stop, left, batch_rows, asker, meter };
+            let mut sink = Sink { schema: Arc::clone(&schema), sender: builder.tx(), stop, left, batch_rows, asker, meter, map: None, unmapped: None };
             builder.spawn_blocking(move || {
                 if sink.left == 0 {
                     return Ok(());

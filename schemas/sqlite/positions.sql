@@ -4,7 +4,7 @@ CREATE TABLE wardhouse_layout (
     version INTEGER NOT NULL
 ) STRICT;
 CREATE TABLE positions (
-    stream      TEXT    NOT NULL, -- 'scorer', 'patterns', 'system-events'
+    stream      TEXT    NOT NULL, -- 'scorer', 'patterns', 'system-events'; 'log': of which log they are, its mark in next_offset
     partition   INTEGER NOT NULL,
     next_seq    INTEGER NOT NULL, -- every seq below it is settled here
     next_offset INTEGER NOT NULL, -- offset of the topic from which reading goes on

@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 
+use crate::{dead_letter, topics};
+
 /// An instant: microseconds since 1970-01-01 UTC.
 #[must_use]
 pub fn instant() -> DataType {
@@ -281,6 +283,33 @@ pub fn topic() -> SchemaRef {
     schema(vec![int32("partition"), int64("offset"), required("append_time", instant()), optional("key", DataType::Utf8), text("value"), text("headers")])
 }
 
+/// Columns that `log.dead_letters` has beside those of every topic, and the header that each shows.
+pub const LETTER_COLUMNS: [(&str, &str); 10] = [
+    ("stage", dead_letter::STAGE),
+    ("store", dead_letter::STORE),
+    ("origin", dead_letter::ORIGIN),
+    ("position", dead_letter::POSITION),
+    ("error_class", dead_letter::ERROR_CLASS),
+    ("error_message", dead_letter::ERROR_MESSAGE),
+    ("fingerprint", dead_letter::FINGERPRINT),
+    ("attempts", dead_letter::ATTEMPTS),
+    ("disposition", dead_letter::DISPOSITION),
+    ("remark", dead_letter::REMARK),
+];
+
+/// `log.dead_letters`: a topic whose headers are columns too.
+#[must_use]
+pub fn dead_letters() -> SchemaRef {
+    let own = LETTER_COLUMNS.iter().map(|(name, header)| optional(name, if *header == dead_letter::ATTEMPTS { DataType::Int64 } else { DataType::Utf8 }));
+    schema(topic().fields().iter().map(|field| field.as_ref().clone()).chain(own).collect())
+}
+
+/// The columns of a topic, by its name.
+#[must_use]
+pub fn topic_named(name: &str) -> SchemaRef {
+    if name == topics::DEAD_LETTERS { dead_letters() } else { topic() }
+}
+
 /// `system.freshness`: how far each store has come. `lag_rows` is NULL where no checkpoint says how far the scorer is.
 #[must_use]
 pub fn freshness() -> SchemaRef {
@@ -332,6 +361,7 @@ mod tests {
             users(),
             alerts(),
             topic(),
+            dead_letters(),
             freshness(),
             stores(),
         ];

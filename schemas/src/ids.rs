@@ -48,6 +48,13 @@ pub fn fingerprint(text: &[u8]) -> u64 {
     u64::from_le_bytes(first)
 }
 
+/// What a store keeps of the log that it was filled from: 52 bits of the identity's SHA-256, never 0. Every store, and whatever reads its
+/// numbers as floats, can hold it as a count.
+#[must_use]
+pub fn log_mark(identity: &str) -> u64 {
+    (fingerprint(format!("log\0{identity}").as_bytes()) >> 12).max(1)
+}
+
 /// SHA-256 as 64 lower-case hexadecimal digits.
 #[must_use]
 pub fn sha256_hex(bytes: &[u8]) -> String {
@@ -105,6 +112,8 @@ mod tests {
         assert_ne!(alert_id("T-1", "a"), alert_id("T-1", "b"));
         assert_eq!(pattern_id("round_trip", &["b", "a"]), pattern_id("round_trip", &["a", "b"]));
         assert_eq!(sha256_hex(b"abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        assert_eq!(log_mark("kafka:abc/"), fingerprint(b"log\0kafka:abc/") >> 12);
+        assert!(log_mark("a") != log_mark("b") && log_mark("a") < 1 << 52);
         assert_eq!(fingerprint(b"abc"), u64::from_le_bytes([0xba, 0x78, 0x16, 0xbf, 0x8f, 0x01, 0xcf, 0xea]));
     }
 }

@@ -10,6 +10,11 @@ pub const ORIGIN_HEADER: &str = "wh-origin";
 /// Header of accepted and scored records with the append time of the source record, microseconds since 1970 UTC.
 pub const ORIGIN_TIME_HEADER: &str = "wh-origin-time";
 
+/// Name in a store's positions under which it keeps which log they are of: partition 0, and for an offset the log's
+/// [mark](crate::ids::log_mark). A row of its own, since a layout that is there has no other place for it, and a rolling upgrade must not
+/// need another layout.
+pub const LOG_STREAM: &str = "log";
+
 /// Place of a record in a topic.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Origin {

@@ -18,6 +18,7 @@ use std::time::Duration;
 use hashbrown::HashSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use wh_eventlog::dead_letters::DeadLetterWriter;
 use wh_eventlog::gauges::Gauges;
 use wh_eventlog::retry::{Backoff, tolerated, until_settled};
 use wh_eventlog::{Bytes, Event, Log};
@@ -27,7 +28,7 @@ use wh_schemas::{Reaction, position::Seq};
 pub use self::settings::StageSettings;
 use crate::dedup::Seen;
 use crate::partition::PartitionScorer;
-use crate::state::CheckpointStore;
+use crate::state::{CheckpointStore, rebuild};
 
 /// Name of the scorer's consumer group, role and stage.
 pub const GROUP: &str = "scorer";
@@ -48,6 +49,8 @@ struct Running {
     unsaved_users: HashSet<String>,
     unsaved_forgotten: HashSet<String>,
     unsaved_ids: Vec<Seen>,
+    /// Whose its snapshots are.
+    snapshot_owner: rebuild::Owner,
     snapshot_users: HashSet<String>,
     snapshot_forgotten: HashSet<String>,
     /// Whether the next snapshot is of all users: the first of this owner.
@@ -82,7 +85,7 @@ pub struct Stage {
     control_at: Instant,
     /// Partitions of the input, hence of the scorer.
     input_partitions: u32,
-    dead_letter_partitions: u32,
+    letters: DeadLetterWriter,
 }
 
 /// Runs the stage until it is stopped, then checkpoints and returns.
@@ -93,6 +96,7 @@ pub async fn run(log: Arc<dyn Log>, store: Box<dyn CheckpointStore>, settings: S
     let Some(mut consumer) = until_settled(&stop, &gauges, || log.subscribe(GROUP, &[ACCEPTED_TRANSACTIONS])).await? else { return Ok(()) };
     let Some(input_partitions) = until_settled(&stop, &gauges, || log.partitions(ACCEPTED_TRANSACTIONS)).await? else { return Ok(()) };
     let Some(dead_letter_partitions) = until_settled(&stop, &gauges, || log.partitions(DEAD_LETTERS)).await? else { return Ok(()) };
+    let letters = DeadLetterWriter::new(log.clone(), dead_letter_partitions, settings.dead_letters, gauges.clone());
     let mut stage = Stage {
         log,
         store,
@@ -104,7 +108,7 @@ pub async fn run(log: Arc<dyn Log>, store: Box<dyn CheckpointStore>, settings: S
         own_backoff: Backoff::default(),
         control_at: Instant::now(),
         input_partitions,
-        dead_letter_partitions,
+        letters,
     };
     while !stop.is_cancelled() {
         let wait = stage.wait();

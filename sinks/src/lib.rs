@@ -4,6 +4,7 @@
 //! rows. What must stay true: rows and the position that covers them become visible together or not at all, and no
 //! analyst's query is answered here.
 
+mod alert;
 pub mod delivery;
 pub mod elasticsearch;
 mod explanation;
@@ -11,5 +12,6 @@ pub mod influxdb;
 pub mod mongodb;
 mod pattern;
 pub mod postgres;
+pub mod reconcile;
 pub mod sqlite;
 pub mod tantivy;

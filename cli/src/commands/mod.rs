@@ -1,6 +1,7 @@
 //! One file a command: what it does is another crate's; here it is wired and told.
 
 pub(crate) mod backtest;
+pub(crate) mod backup;
 pub(crate) mod benford;
 pub(crate) mod config;
 pub(crate) mod control;
@@ -14,7 +15,9 @@ pub(crate) mod import;
 pub(crate) mod input;
 pub(crate) mod migrate;
 pub(crate) mod question;
+pub(crate) mod reconcile;
 pub(crate) mod replay;
+pub(crate) mod restore;
 pub(crate) mod rules;
 pub(crate) mod run;
 pub(crate) mod score;
@@ -26,6 +29,8 @@ pub(crate) mod up;
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 
 use crate::failure::Failure;
 use crate::settings::Settings;
@@ -58,21 +63,66 @@ pub(crate) fn invocation() -> &'static str {
     if std::env::var_os("CARGO").is_some() { "cargo run -q --" } else { "wardhouse" }
 }
 
-/// Resolves at Ctrl-C, SIGTERM, or when the terminal closes.
-pub(crate) async fn asked_to_stop() {
-    use tokio::signal::unix::{SignalKind, signal};
-    match (signal(SignalKind::terminate()), signal(SignalKind::hangup())) {
-        (Ok(mut terminate), Ok(mut hangup)) => {
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
-                _ = terminate.recv() => {}
-                _ = hangup.recv() => {}
-            }
-        }
-        _ => {
-            if tokio::signal::ctrl_c().await.is_err() {
+/// Ctrl-C, SIGTERM, and that the terminal closes. What comes between two looks is not lost.
+struct Asked([Option<Signal>; 3]);
+
+impl Asked {
+    /// From now on none of them ends the process by itself.
+    fn listen() -> Asked {
+        Asked([SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(|kind| signal(kind).ok()))
+    }
+
+    async fn next(&mut self) {
+        async fn one(signal: &mut Option<Signal>) {
+            let heard = match signal {
+                Some(signal) => signal.recv().await,
+                None => None,
+            };
+            if heard.is_none() {
                 std::future::pending::<()>().await;
             }
         }
+        let [interrupt, terminate, hangup] = &mut self.0;
+        tokio::select! {
+            () = one(interrupt) => {}
+            () = one(terminate) => {}
+            () = one(hangup) => {}
+        }
     }
+}
+
+/// Resolves at Ctrl-C, SIGTERM, or when the terminal closes.
+pub(crate) async fn asked_to_stop() {
+    Asked::listen().next().await;
+}
+
+/// How long a stop may take in all. What it is made of takes less than this together (see `pipeline`); where something hangs all the same,
+/// the process ends: nothing that was acknowledged is in its memory alone.
+pub(crate) const STOP: Duration = Duration::from_millis(14_500);
+/// How long threads that are still at something are waited for when a runtime ends.
+pub(crate) const LAST_THREADS: Duration = Duration::from_secs(1);
+
+fn end_in_time() {
+    std::thread::sleep(STOP);
+    tracing::warn!("the stop took longer than {STOP:?}; what was not settled follows at the next start");
+    std::process::exit(0)
+}
+
+/// Cancelled when the process is asked to stop, which then ends within [`STOP`]. Asked again it ends at once.
+pub(crate) fn stop_when_asked() -> CancellationToken {
+    let stop = CancellationToken::new();
+    let asked = stop.clone();
+    let mut signals = Asked::listen();
+    tokio::spawn(async move {
+        signals.next().await;
+        asked.cancel();
+        // A thread of its own: it goes on whatever the runtimes are at.
+        if let Err(error) = std::thread::Builder::new().name("stop".to_owned()).spawn(end_in_time) {
+            tracing::warn!("the stop takes as long as it takes: {error}");
+        }
+        // Whoever asks twice does not want to wait.
+        signals.next().await;
+        std::process::exit(1);
+    });
+    stop
 }

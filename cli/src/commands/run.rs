@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::args::{RoleName, RunArgs};
-use crate::commands::{asked_to_stop, engine, runtime, ticker::Ticker};
+use crate::commands::{LAST_THREADS, engine, runtime, stop_when_asked, ticker::Ticker};
 use crate::failure::Failure;
 use crate::operations::{self, Operations};
 use crate::pipeline::{self, Pipeline};
@@ -37,8 +37,9 @@ async fn serve_sql(settings: &Settings, runtime: &tokio::runtime::Handle) -> Res
 fn run_sql(settings: &Settings) -> Result<(), Failure> {
     let runtime = runtime("sql")?;
     let outcome = runtime.block_on(async {
+        let stop = stop_when_asked();
         let mut servers = serve_sql(settings, runtime.handle()).await?;
-        let operations = Operations::new(&BTreeMap::new());
+        let operations = Operations::new(&BTreeMap::new(), stop.clone());
         if let Some(address) = settings.operations {
             let bound = operations::serve(address, operations.clone()).await?;
             anstream::println!("health and metrics on http://{bound}");
@@ -46,14 +47,14 @@ fn run_sql(settings: &Settings) -> Result<(), Failure> {
         anstream::println!("running sql; Ctrl-C stops");
         operations.ready.store(true, Ordering::Relaxed);
         let failure = tokio::select! {
-            () = asked_to_stop() => None,
+            () = stop.cancelled() => None,
             failure = servers.failed() => Some(failure),
         };
         operations.ready.store(false, Ordering::Relaxed);
         servers.stop().await;
         failure.map_or(Ok(()), |failure| Err(Failure::Failed(failure)))
     });
-    runtime.shutdown_timeout(Duration::from_secs(5));
+    runtime.shutdown_timeout(LAST_THREADS);
     outcome
 }
 
@@ -75,8 +76,10 @@ pub(crate) fn run(settings: &Settings, args: &RunArgs) -> Result<(), Failure> {
     let sql_runtime = if roles.contains(&RoleName::Sql) { Some(runtime("sql")?) } else { None };
     let runtime = runtime("pipeline")?;
     let outcome = runtime.block_on(async {
-        let mut pipeline = Pipeline::start(settings, &roles, args.cold_start).await?;
-        let operations = Operations::new(&pipeline.gauges);
+        let stop = stop_when_asked();
+        let Some(started) = stop.run_until_cancelled(Pipeline::start(settings, &roles, args.cold_start)).await else { return Ok(()) };
+        let mut pipeline = started?;
+        let operations = Operations::new(&pipeline.gauges, stop.clone());
         if roles.contains(&RoleName::Http)
             && let Some(address) = serve_http(settings, &pipeline).await?
         {
@@ -94,11 +97,9 @@ pub(crate) fn run(settings: &Settings, args: &RunArgs) -> Result<(), Failure> {
         pipeline::audit(&*pipeline.log, "stages_started", "run", "info", serde_json::json!({ "roles": names })).await?;
         operations.ready.store(true, Ordering::Relaxed);
         let mut ticker = Ticker::new(&pipeline, operations.clone()).await?;
-        let stop = asked_to_stop();
-        tokio::pin!(stop);
         let failure = loop {
             tokio::select! {
-                () = &mut stop => break None,
+                () = stop.cancelled() => break None,
                 failure = pipeline.failed(), if !pipeline.gauges.is_empty() => break Some(failure),
                 failure = ended(&mut servers) => break Some(failure),
                 () = tokio::time::sleep(Duration::from_secs(1)) => ticker.tick(&pipeline, false).await?,
@@ -106,18 +107,13 @@ pub(crate) fn run(settings: &Settings, args: &RunArgs) -> Result<(), Failure> {
         };
         operations.ready.store(false, Ordering::Relaxed);
         ticker.finish();
-        // Whoever asks twice does not want to wait.
-        tokio::spawn(async {
-            asked_to_stop().await;
-            std::process::exit(1);
-        });
-        if let Some(servers) = servers {
-            servers.stop().await;
-        }
-        if failure.is_none() {
-            pipeline::audit(&*pipeline.log, "stages_stopping", "run", "info", serde_json::json!({ "roles": names })).await?;
-        }
-        let stopped = pipeline.stop().await;
+        let last = failure.is_none().then(|| pipeline::audited("stages_stopping", "run", serde_json::json!({ "roles": names })));
+        let servers_stop = async {
+            if let Some(servers) = servers {
+                servers.stop().await;
+            }
+        };
+        let ((), stopped) = tokio::join!(servers_stop, pipeline.stop(last));
         match (failure, stopped) {
             (Some(failure), _) | (None, Err(failure)) => Err(Failure::Failed(failure)),
             (None, Ok(())) => Ok(()),
@@ -126,6 +122,6 @@ pub(crate) fn run(settings: &Settings, args: &RunArgs) -> Result<(), Failure> {
     if let Some(runtime) = sql_runtime {
         runtime.shutdown_background();
     }
-    runtime.shutdown_timeout(Duration::from_secs(5));
+    runtime.shutdown_timeout(LAST_THREADS);
     outcome
 }

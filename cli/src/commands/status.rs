@@ -32,11 +32,15 @@ pub(crate) fn run(settings: &Settings, json: bool) -> Result<(), Failure> {
         println!("{:<15} {:>12} {:>12} {:>10}   {}{verdict}", stage.stage, stage.input, stage.settled, stage.lag(), parts.join(" + "));
     }
     println!();
+    let letters = status.letters;
+    println!("{} alerts (patterns included) in the log", status.alerts);
     println!(
-        "{} alerts (patterns included) and {} dead letters in the log{}",
-        status.alerts,
-        status.dead_letters,
-        if status.dead_letters > 0 { ": see `wardhouse dead-letters list`" } else { "" }
+        "{} dead letters in the log = {} waiting + {} sent again + {} discarded{}",
+        letters.written,
+        letters.waiting,
+        letters.retried,
+        letters.discarded,
+        if letters.waiting > 0 { ": see `wardhouse dead-letters list`" } else { "" }
     );
     println!("{}", if status.settled() { "everything adds up, nothing waits" } else { "not everything is settled yet" });
     Ok(())

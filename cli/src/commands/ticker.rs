@@ -59,13 +59,14 @@ impl Ticker {
         Ok(())
     }
 
-    /// One second's look: the line, and new alerts. A log that is away for a while is told, and looked at again.
+    /// One second's look: the line, and new alerts. A log that is away for a while is told, and looked at again. Cut short by a stop.
     pub(crate) async fn tick(&mut self, pipeline: &Pipeline, print_alerts: bool) -> Result<(), Reaction> {
-        let away = match tokio::time::timeout(PATIENCE, self.look(pipeline, print_alerts)).await {
-            Ok(Ok(())) => return Ok(()),
-            Ok(Err(Reaction::Transient { message, .. })) => message,
-            Ok(Err(other)) => return Err(other),
-            Err(_) => "the log does not answer".to_owned(),
+        let stop = self.operations.stop.clone();
+        let away = match stop.run_until_cancelled(tokio::time::timeout(PATIENCE, self.look(pipeline, print_alerts))).await {
+            None | Some(Ok(Ok(()))) => return Ok(()),
+            Some(Ok(Err(Reaction::Transient { message, .. }))) => message,
+            Some(Ok(Err(other))) => return Err(other),
+            Some(Err(_)) => "the log does not answer".to_owned(),
         };
         self.say(&format!("waiting: {away}"));
         Ok(())
@@ -168,6 +169,15 @@ impl Ticker {
                 #[expect(clippy::cast_precision_loss, reason = "counts and microseconds far below 2^53")]
                 let value = value as f64;
                 events.push(SystemEvent::Metric { name: name.to_owned(), value, unit: unit.to_owned(), labels: labels.as_object().cloned().unwrap_or_default(), timestamp: now });
+            }
+        }
+        for (role, gauges) in &pipeline.gauges {
+            for (kind, count) in gauges.letters() {
+                let labels = serde_json::json!({ "stage": pipeline::name(*role), "class": kind.class, "fingerprint": kind.fingerprint });
+                let labels = labels.as_object().cloned().unwrap_or_default();
+                #[expect(clippy::cast_precision_loss, reason = "counts far below 2^53")]
+                let value = count as f64;
+                events.push(SystemEvent::Metric { name: "dead_letters_alike".to_owned(), value, unit: "records".to_owned(), labels, timestamp: now });
             }
         }
         match pipeline::emit(&*pipeline.log, events).await {

@@ -10,7 +10,7 @@ use wh_schemas::topics::HOSPITAL_TRANSACTIONS;
 
 use crate::args::{InputFormat, RoleName, UpArgs};
 use crate::commands::import::{import, import_settings, rejects_file, told};
-use crate::commands::{asked_to_stop, engine, invocation, question, run::serve_http, runtime, ticker::Ticker};
+use crate::commands::{LAST_THREADS, engine, invocation, question, run::serve_http, runtime, stop_when_asked, ticker::Ticker};
 use crate::failure::Failure;
 use crate::operations::{self, Operations};
 use crate::pipeline::{self, Pipeline, STAGES};
@@ -23,6 +23,8 @@ use crate::world::LoggedWorld;
 const ASK_AT_LATEST: Duration = Duration::from_secs(40);
 /// Transactions that the history appends at a time.
 const HISTORY_BATCH: u64 = 4_000;
+/// How long a source may take to end what it is at when it is stopped; the log may be away.
+pub(crate) const LAST_INPUT: Duration = Duration::from_secs(1);
 
 /// What feeds the pipeline, on a task of its own.
 enum Source {
@@ -44,14 +46,16 @@ pub(crate) fn run(settings: &Settings, args: &UpArgs) -> Result<(), Failure> {
     let sql_runtime = runtime("sql")?;
     let outcome = pipeline_runtime.block_on(up(settings, args, sql_runtime.handle()));
     sql_runtime.shutdown_background();
-    pipeline_runtime.shutdown_timeout(Duration::from_secs(5));
+    pipeline_runtime.shutdown_timeout(LAST_THREADS);
     outcome
 }
 
 async fn up(settings: &Settings, args: &UpArgs, sql_runtime: &tokio::runtime::Handle) -> Result<(), Failure> {
     let started = Instant::now();
-    let mut pipeline = Pipeline::start(settings, &STAGES, false).await?;
-    let operations = Operations::new(&pipeline.gauges);
+    let stop = stop_when_asked();
+    let Some(begun) = stop.run_until_cancelled(Pipeline::start(settings, &STAGES, false)).await else { return Ok(()) };
+    let mut pipeline = begun?;
+    let operations = Operations::new(&pipeline.gauges, stop.clone());
     let first = first_start(&pipeline).await?;
     anstream::println!("wardhouse {} on {} ({})", crate::build::VERSION, settings.data.display(), if first { "first start" } else { "going on where it ended" });
     if let Some(address) = serve_http(settings, &pipeline).await? {
@@ -69,16 +73,6 @@ async fn up(settings: &Settings, args: &UpArgs, sql_runtime: &tokio::runtime::Ha
     }
     pipeline::audit(&*pipeline.log, "started", "up", "info", serde_json::json!({ "build": crate::build::VERSION })).await?;
     operations.ready.store(true, Ordering::Relaxed);
-    let stop = CancellationToken::new();
-    let asked = stop.clone();
-    tokio::spawn(async move {
-        asked_to_stop().await;
-        asked.cancel();
-        // Whoever asks twice does not want to wait.
-        asked_to_stop().await;
-        std::process::exit(1);
-    });
-
     let mut ticker = Ticker::new(&pipeline, operations.clone()).await?;
     let outcome = tokio::select! {
         outcome = feed_and_watch(settings, args, &mut pipeline, &mut ticker, first, started, (&engine, sql_runtime), &stop) => outcome,
@@ -86,12 +80,8 @@ async fn up(settings: &Settings, args: &UpArgs, sql_runtime: &tokio::runtime::Ha
     };
     operations.ready.store(false, Ordering::Relaxed);
     ticker.finish();
-    servers.stop().await;
-    if outcome.is_ok() {
-        // Before the stages stop, so that the ledger has it.
-        pipeline::audit(&*pipeline.log, "stopping", "up", "info", serde_json::json!({})).await?;
-    }
-    let stopped = pipeline.stop().await;
+    let last = outcome.is_ok().then(|| pipeline::audited("stopping", "up", serde_json::json!({})));
+    let ((), stopped) = tokio::join!(servers.stop(), pipeline.stop(last));
     match (outcome, stopped) {
         (Err(failure), _) => Err(failure),
         (Ok(()), Err(failure)) => Err(Failure::Failed(failure)),
@@ -128,11 +118,14 @@ async fn feed_and_watch(
         let import_settings = import_settings(settings, file, InputFormat::Auto, args.rejects.as_deref(), false);
         let log = pipeline.log.clone();
         let importing = tokio::spawn(import(log, import_settings, stop.clone()));
-        tokio::pin!(importing);
+        let given_up = given_up(stop);
+        tokio::pin!(importing, given_up);
         let done = loop {
             tokio::select! {
                 done = &mut importing => break done.map_err(|e| e.to_string())??,
                 failure = pipeline.failed() => return Err(Failure::Failed(failure)),
+                // Nobody can interrupt what reads standard input.
+                () = &mut given_up => return Ok(()),
                 () = tokio::time::sleep(Duration::from_secs(1)) => ticker.tick(pipeline, false).await?,
             }
         };
@@ -177,7 +170,7 @@ async fn feed_and_watch(
     let any = pipeline.gauges.get(&RoleName::Intake).is_some_and(|g| g.records.load(Ordering::Relaxed) > 0);
     if ask && any && !stop.is_cancelled() {
         ticker.finish();
-        if let Err(Failure::Failed(sentence)) = answer(settings, started, sql).await {
+        if let Some(Err(Failure::Failed(sentence))) = stop.run_until_cancelled(answer(settings, started, sql)).await {
             // The pipeline goes on: a question that cannot be answered is no failure of it.
             anstream::eprintln!("the question could not be answered: {sentence}");
         }
@@ -205,6 +198,7 @@ async fn make_history(world: &mut LoggedWorld, pipeline: &mut Pipeline, stop: &C
         let emitted = tokio::select! {
             emitted = world.emit(count) => emitted?,
             failure = pipeline.failed() => return Err(Failure::Failed(failure)),
+            () = given_up(stop) => break,
         };
         if emitted == 0 {
             break;
@@ -296,10 +290,19 @@ async fn live(source: Source, pipeline: &mut Pipeline, ticker: &mut Ticker, stop
         }
     };
     feeding.cancel();
-    if let Some(feeder) = feeder {
-        feeder.await.map_err(|e| e.to_string())??;
+    if let Some(mut feeder) = feeder {
+        match tokio::time::timeout(LAST_INPUT, &mut feeder).await {
+            Ok(ended) => ended.map_err(|e| e.to_string())??,
+            Err(_) => feeder.abort(),
+        }
     }
     outcome
+}
+
+/// Resolves when a source that was stopped has had its time to end.
+async fn given_up(stop: &CancellationToken) {
+    stop.cancelled().await;
+    tokio::time::sleep(LAST_INPUT).await;
 }
 
 /// Appends transactions at a rate, never one whose event time is later than now.

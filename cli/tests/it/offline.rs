@@ -54,6 +54,8 @@ fn every_command_has_help_with_an_example() {
         "status",
         "sql",
         "replay",
+        "backup",
+        "restore",
         "dead-letters",
         "config",
         "completions",

@@ -15,6 +15,8 @@ pub(crate) const APPEND_TIME: usize = 2;
 pub(crate) const KEY: usize = 3;
 pub(crate) const VALUE: usize = 4;
 pub(crate) const HEADERS: usize = 5;
+/// The first of the columns that `log.dead_letters` has beside these, each a header.
+pub(crate) const LETTER: usize = 6;
 
 /// Where a record stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,9 +5,11 @@
 use std::fmt::Display;
 
 use wh_eventlog::{Headers, Stored};
+use wh_schemas::arrow::LETTER_COLUMNS;
+use wh_schemas::dead_letter;
 use wh_schemas::json::write_string;
 
-use super::dialect::{APPEND_TIME, HEADERS, KEY, OFFSET, PARTITION, Place, VALUE};
+use super::dialect::{APPEND_TIME, HEADERS, KEY, LETTER, OFFSET, PARTITION, Place, VALUE};
 use crate::batch::{BatchBuilder, Cell};
 use crate::errors::QueryError;
 use crate::exec::Sink;
@@ -56,7 +58,10 @@ impl<'a> Rows<'a> {
                     write_headers(stored.map(|record| &record.headers), &mut text);
                     Cell::Text(text.as_bytes())
                 }
-                _ => return Err(QueryError::internal("a topic has six columns")),
+                other => match other.checked_sub(LETTER).and_then(|at| LETTER_COLUMNS.get(at)) {
+                    Some((_, header)) => letter_cell(stored, header),
+                    None => return Err(QueryError::internal("a topic has six columns, and that of dead letters those of its headers")),
+                },
             };
             if let Err(misfit) = self.batch.push(index, cell) {
                 return Err((self.misfit)(&misfit));
@@ -65,6 +70,12 @@ impl<'a> Rows<'a> {
         self.batch.end_row();
         if self.batch.is_full() { self.flush() } else { Ok(true) }
     }
+}
+
+/// What a header of a dead letter says; NULL where it is not there, or not text.
+fn letter_cell<'r>(stored: Option<&'r Stored>, header: &str) -> Cell<'r> {
+    let Some(said) = stored.and_then(|record| record.header(header)) else { return Cell::Null };
+    if header == dead_letter::ATTEMPTS { said.parse().map_or(Cell::Null, Cell::Int) } else { Cell::Text(said.as_bytes()) }
 }
 
 /// Headers as a JSON object; of two with one name the last is kept, what is not UTF-8 shows as U+FFFD.

@@ -10,7 +10,7 @@ use arrow::datatypes::SchemaRef;
 use rusqlite::{Connection, OptionalExtension, params};
 use wh_eventlog::embedded::block;
 
-use super::dialect::{self, APPEND_TIME, HEADERS, KEY, OFFSET, PARTITION, Place, VALUE};
+use super::dialect::{self, APPEND_TIME, KEY, OFFSET, PARTITION, Place};
 use super::rows::Rows;
 use crate::errors::QueryError;
 use crate::exec::Sink;
@@ -132,7 +132,7 @@ impl Out<'_> {
         let failed = |error: rusqlite::Error| query.scan.store.failed(&error);
         let (offsets, times) = (dialect::range(&self.predicates, OFFSET), dialect::range(&self.predicates, APPEND_TIME));
         let (first, last) = (offsets.first.max(of.start_offset), offsets.last.min(of.next_offset.saturating_sub(1)));
-        let decoded = query.request.projection.iter().any(|column| matches!(*column, KEY | VALUE | HEADERS));
+        let decoded = query.request.projection.iter().any(|column| *column >= KEY);
         let mut statement = connection.prepare(dialect::BATCHES).map_err(failed)?;
         let mut batches = statement.query(params![of.topic_id, of.partition, first, last, times.first, times.last]).map_err(failed)?;
         loop {

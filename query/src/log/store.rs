@@ -33,7 +33,9 @@ impl RoleStore for LogFile {
     }
 
     fn relations(self: Arc<Self>) -> Vec<Relation> {
-        let scan = |topic: &topics::TopicSpec| -> Relation { relation(topic.name, Arc::new(TopicScan { store: Arc::clone(&self.0), topic: topic.name, schema: tables::topic() })) };
+        let scan = |topic: &topics::TopicSpec| -> Relation {
+            relation(topic.name, Arc::new(TopicScan { store: Arc::clone(&self.0), topic: topic.name, schema: tables::topic_named(topic.name) }))
+        };
         topics::ALL.iter().map(scan).collect()
     }
 }

@@ -30,6 +30,8 @@ pub(super) fn columns(table: &str) -> Columns {
         "system.freshness" => FRESHNESS,
         "system.stores" => STORES,
         "system.queries" => QUERIES,
+        "system.reconciliation" => RECONCILIATION,
+        "log.dead_letters" => DEAD_LETTERS,
         topic if topic.starts_with("log.") => TOPIC,
         _ => &[],
     }
@@ -129,7 +131,7 @@ const TRANSACTION_PATTERNS: Columns = &[
 ];
 
 const SYSTEM_METRICS: Columns = &[
-    ("name", "`lag`, `settled`, `dead_letters` or `append_to_visible_p99`"),
+    ("name", "`lag`, `settled`, `dead_letters`, `dead_letters_alike` (by error class and fingerprint) or `append_to_visible_p99`"),
     ("value", "what was measured"),
     ("unit", "its unit"),
     ("labels", "JSON object: of which stage"),
@@ -226,6 +228,25 @@ const TOPIC: Columns = &[
     ("headers", "JSON object of the record's headers"),
 ];
 
+const DEAD_LETTERS: Columns = &[
+    ("partition", "the topic's partition"),
+    ("offset", "the record's number in it"),
+    ("append_time", "when the log took it"),
+    ("key", "the original key"),
+    ("value", "the original bytes; empty where `headers` has `wh-value-left-out`"),
+    ("headers", "JSON object of the record's headers"),
+    ("stage", "the stage that could not take it: `intake`, `scorer`, `patterns` or `sink`"),
+    ("store", "the store that could not take it, where a sink wrote"),
+    ("origin", "topic/partition/offset of the record"),
+    ("position", "partition:seq of the scored record, where it has one"),
+    ("error_class", "the class of the error"),
+    ("error_message", "what was expected and found"),
+    ("fingerprint", "16 hexadecimal digits, the same for records that fail alike"),
+    ("attempts", "how often it was tried"),
+    ("disposition", "NULL for a letter; `retried` or `discarded` where the record says what became of the letter of the same stage, store and origin"),
+    ("remark", "beside a disposition: why, or where it went"),
+];
+
 const FRESHNESS: Columns = &[
     ("store", "`ledger`, `documents`, `metrics` or `search`"),
     ("stream", "`scorer`, `patterns`, or `system-events` in the ledger"),
@@ -262,4 +283,23 @@ const QUERIES: Columns = &[
     ("rows_out", "rows handed over"),
     ("stores", "JSON array of what each store did: `{store, relation, rows, bytes, in_store_ms, waiting_ms}`"),
     ("error", "why it failed"),
+];
+
+const RECONCILIATION: Columns = &[
+    ("checked_at", "when the run had compared it"),
+    ("run", "the id of the comparison of one store"),
+    ("store", "`ledger`, `documents`, `metrics`, `search` or `baselines`"),
+    ("stream", "`scorer`, `patterns`, or of the baselines `users`; empty for rows outside of every partition"),
+    ("partition", "the partition of the stream; NULL for rows outside of every partition"),
+    ("from_seq", "first seq of the range; ranges that agree and follow each other are one"),
+    ("to_seq", "the seq behind its last"),
+    ("rows_expected", "rows that the records of the log say"),
+    ("rows_stored", "rows that the store has, after a repair where one was asked for"),
+    ("checksum_expected", "16 hexadecimal digits: the sum of the rows' hashes modulo 2^64, as the log says"),
+    ("checksum_stored", "the same from the store's own fields"),
+    ("missing", "rows that the store had not"),
+    ("different", "rows that were not as the log says"),
+    ("extra", "rows that the log knows nothing of"),
+    ("repaired", "how many of them were put right"),
+    ("state", "`equal`, `repaired` or `different`"),
 ];

@@ -53,19 +53,22 @@ obeyed is refused too.
 pub(super) fn reference(embedded: &[Arc<Relation>], servers: &[Arc<Relation>]) -> String {
     let mut text = BEGIN.to_owned();
     let mut schema = "";
-    let mut is_topic_told = false;
+    let mut topic = None;
     for relation in embedded {
         if relation.schema_name != schema {
             schema = relation.schema_name;
             line(&mut text, &format!("\n### {schema}"));
         }
-        let is_topic = schema == "log";
+        // The topics are alike, but for one.
+        let is_told = schema == "log" && topic.as_ref() == Some(&relation.scan.schema());
         let kind = if relation.is_view { ", a view" } else { "" };
         line(&mut text, &format!("\n`{}`{kind}: {}. {}", relation.qualified_name(), relation.description, read(relation.cut)));
-        if !is_topic || !is_topic_told {
+        if !is_told {
             columns(relation, &mut text);
         }
-        is_topic_told |= is_topic;
+        if schema == "log" && topic.is_none() {
+            topic = Some(relation.scan.schema());
+        }
     }
     text.push_str(PUSHED);
     matrices(embedded, servers, &mut text);

@@ -1,10 +1,11 @@
-//! What Wardhouse knows of itself: `system.freshness`, `system.stores` and `system.queries`.
+//! What Wardhouse knows of itself: `system.freshness`, `system.stores`, `system.queries` and `system.reconciliation`.
 //!
 //! What must stay true: a store that is not there or does not answer is a row that says so, or none, never an error; these
 //! tables are small and are made anew by each scan.
 
 mod freshness;
 pub(crate) mod queries;
+pub(crate) mod reconciliation;
 mod stores;
 
 use std::sync::Arc;

@@ -25,6 +25,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use wh_eventlog::dead_letters::DeadLetterWriter;
 use wh_eventlog::gauges::Gauges;
 use wh_eventlog::retry::{Backoff, tolerated, until_settled};
 use wh_eventlog::{Assignment, Consumer, Event, Log};
@@ -86,7 +87,7 @@ struct Stage {
     begun: Instant,
     /// Partitions of the scorer.
     partitions: u32,
-    dead_letter_partitions: u32,
+    letters: DeadLetterWriter,
 }
 
 /// Runs the stage until it is stopped, then checkpoints and returns.
@@ -119,6 +120,7 @@ impl Stage {
     ) -> Result<Option<Stage>, Reaction> {
         let Some(partitions) = until_settled(stop, &gauges, || log.partitions(ACCEPTED_TRANSACTIONS)).await? else { return Ok(None) };
         let Some(dead_letter_partitions) = until_settled(stop, &gauges, || log.partitions(DEAD_LETTERS)).await? else { return Ok(None) };
+        let letters = DeadLetterWriter::new(log.clone(), dead_letter_partitions, settings.dead_letters, gauges.clone());
         let now = Instant::now();
         Ok(Some(Stage {
             log,
@@ -133,7 +135,7 @@ impl Stage {
             look_at: now,
             begun: now,
             partitions,
-            dead_letter_partitions,
+            letters,
         }))
     }
 

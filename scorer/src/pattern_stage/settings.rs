@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use wh_eventlog::dead_letters::LimitSettings;
+
 use crate::patterns::AccountRules;
 
 /// How the stage runs.
@@ -21,6 +23,8 @@ pub struct PatternSettings {
     pub idle_after: Duration,
     /// The consumer group of intake.
     pub intake: &'static str,
+    /// How many dead letters are too many.
+    pub dead_letters: LimitSettings,
     /// Version and commit, for dead letters.
     pub build: String,
 }
@@ -36,6 +40,7 @@ impl PatternSettings {
             without_checkpoint: Duration::from_secs(600),
             idle_after: Duration::from_secs(5),
             intake,
+            dead_letters: LimitSettings::default(),
             build: build.to_owned(),
         }
     }

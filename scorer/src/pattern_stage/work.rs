@@ -27,6 +27,7 @@ impl Stage {
             return Ok(());
         }
         let records = fetched.records.len() as u64;
+        self.letters.rows(records);
         self.work(stop, move |running| running.take(&fetched.records)).await?;
         Gauges::add(&self.gauges.records, records);
         Ok(())
@@ -62,15 +63,11 @@ impl Stage {
 
     /// Produces; `false` when stopped before all was acknowledged.
     async fn produce(&mut self, running: &mut Running, out: Output, stop: &CancellationToken) -> Result<bool, Reaction> {
-        let (log, gauges) = (&self.log, &*self.gauges);
-        if !out.unreadable.is_empty() {
-            Gauges::add(&gauges.dead_letters, out.unreadable.len() as u64);
-            let letters: Vec<Record> = out.unreadable.iter().map(|(stored, reason)| self.letter(stored, reason)).collect();
-            let count = self.dead_letter_partitions;
-            if until_settled(stop, gauges, || dead_letters::write(&**log, count, letters.clone())).await?.is_none() {
-                return Ok(false);
-            }
+        let letters: Vec<Record> = out.unreadable.iter().map(|(stored, reason)| self.letter(stored, reason)).collect();
+        if !self.letters.bury(letters, stop).await? {
+            return Ok(false);
         }
+        let (log, gauges) = (&self.log, &*self.gauges);
         if !out.records.is_empty() {
             let Some(first) = until_settled(stop, gauges, || log.produce(RISK_ALERTS, OUTPUT, out.records.clone())).await? else { return Ok(false) };
             running.produced(first, out.records.len() as u64);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use wh_eventlog::gauges::Gauges;
 use wh_eventlog::retry::until_settled;
-use wh_eventlog::{Consumer, Fetched, Log, Record, dead_letters};
+use wh_eventlog::{Consumer, Fetched, Log, Record};
 use wh_schemas::Reaction;
 use wh_schemas::position::Seq;
 use wh_schemas::topics::{ACCEPTED_TRANSACTIONS, ACCOUNT_ACTIVITY, RISK_ALERTS, RISK_SCORES};
@@ -50,15 +50,11 @@ impl Stage {
         let alerts = emitted.alerts.into_iter().map(|(_, alert)| alert).collect();
         let activities = emitted.activities.into_iter().map(|(_, activity)| activity).collect();
         Gauges::add(&self.gauges.alerts, scorer.counts().alerts - alerts_before);
-        Gauges::add(&self.gauges.dead_letters, emitted.dead_letters.len() as u64);
         running.scorer = Some(scorer);
         let (log, gauges) = (&self.log, &*self.gauges);
-        if !emitted.dead_letters.is_empty() {
-            let letters = emitted.dead_letters;
-            let count = self.dead_letter_partitions;
-            if until_settled(stop, gauges, || dead_letters::write(&**log, count, letters.clone())).await?.is_none() {
-                return Ok(false);
-            }
+        self.letters.rows(records);
+        if !self.letters.bury(emitted.dead_letters, stop).await? {
+            return Ok(false);
         }
         // The scores last: what stands there, stands in the others.
         let outputs = [(ACCOUNT_ACTIVITY, account_activity::PARTITION, activities), (RISK_ALERTS, partition, alerts), (RISK_SCORES, partition, emitted.scores)];

@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use wh_eventlog::dead_letters::LimitSettings;
+
 use crate::dedup;
 use crate::engine::Ruleset;
 
@@ -26,6 +28,8 @@ pub struct StageSettings {
     pub without_checkpoint: Duration,
     /// Where neither the baselines store nor the log reaches back far enough, begins with an empty state and a new `state_epoch`.
     pub cold_start: bool,
+    /// How many dead letters are too many.
+    pub dead_letters: LimitSettings,
     /// Version and commit, for dead letters.
     pub build: String,
 }
@@ -43,6 +47,7 @@ impl StageSettings {
             snapshot_every: Duration::from_secs(60),
             without_checkpoint: Duration::from_secs(600),
             cold_start: false,
+            dead_letters: LimitSettings::default(),
             build: build.to_owned(),
         }
     }

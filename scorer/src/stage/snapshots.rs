@@ -32,7 +32,7 @@ impl Stage {
             let mut names: Vec<&String> = running.snapshot_users.iter().collect();
             names.sort_unstable();
             let users = rebuild::Users { states: states(scorer, names), forgotten: gone(scorer, &running.snapshot_forgotten), whole: running.snapshot_whole };
-            let records = rebuild::records(&position, &scorer.record(), &users)?;
+            let records = rebuild::records(running.snapshot_owner, &position, &scorer.record(), &users)?;
             // In pieces that one record batch holds, the partition's own record last: it makes the snapshot count.
             for piece in records.chunks(SNAPSHOT_PIECE) {
                 let (log, gauges) = (&self.log, &*self.gauges);

@@ -121,6 +121,7 @@ impl Stage {
                 unsaved_users,
                 unsaved_forgotten: HashSet::new(),
                 unsaved_ids,
+                snapshot_owner: rebuild::owner(&*self.log, partition, owner_epoch).await?,
                 snapshot_users,
                 snapshot_forgotten: HashSet::new(),
                 snapshot_whole: true,

@@ -4,6 +4,7 @@ pub mod patterns;
 pub mod rebuild;
 pub mod redis;
 pub mod sqlite;
+pub mod users;
 
 use async_trait::async_trait;
 use wh_schemas::Reaction;

@@ -4,6 +4,11 @@
 //! which makes it count. An owner's first snapshot is whole: a record before it says so, and no user of an earlier one is taken along.
 //! Records behind the last partition record belong to no snapshot and are ignored. The ids seen are not in it: they
 //! stand in `risk-scores`.
+//!
+//! Each record says whose it is. What an owner wrote after the next one had begun its own is passed over; where it has taken the place of
+//! what it came after, as compaction does by key, the snapshot is not whole any more and counts for nothing.
+
+mod owner;
 
 use hashbrown::{HashMap, HashSet};
 use serde::{Deserialize, Serialize};
@@ -13,6 +18,7 @@ use wh_schemas::json::Text;
 use wh_schemas::position::Seq;
 use wh_schemas::topics::{RISK_ALERTS, RISK_SCORES, SCORER_STATE};
 
+pub use self::owner::{Owner, owner};
 use super::Checkpoint;
 use crate::dedup::{Seen, fingerprints};
 use crate::engine::UserState;
@@ -42,11 +48,11 @@ pub struct Users {
     pub whole: bool,
 }
 
-/// The records of a snapshot, to be produced in this order.
+/// The records of an owner's snapshot, to be produced in this order.
 ///
 /// # Errors
 /// Never for states that the engine made.
-pub fn records(position: &Position, record: &PartitionRecord, users: &Users) -> Result<Vec<Record>, Reaction> {
+pub fn records(owner: Owner, position: &Position, record: &PartitionRecord, users: &Users) -> Result<Vec<Record>, Reaction> {
     let unwritable = |e: &dyn std::fmt::Display| Reaction::fatal(format!("a snapshot cannot be written: {e}"));
     let mut records = Vec::with_capacity(users.states.len() + users.forgotten.len() + 2);
     if users.whole {
@@ -61,7 +67,8 @@ pub fn records(position: &Position, record: &PartitionRecord, users: &Users) -> 
     }
     let marker = Marker { position: position.clone(), record: record.clone() };
     records.push(Record::new(PARTITION_KEY, serde_json::to_vec(&marker).map_err(|e| unwritable(&e))?));
-    Ok(records)
+    let written = owner.written();
+    Ok(records.into_iter().map(|record| record.with_header(owner::HEADER, written.clone())).collect())
 }
 
 /// The last snapshot of a partition, its ids read back from `risk-scores`.
@@ -73,6 +80,7 @@ pub async fn last_snapshot(log: &dyn Reader, partition: u32, horizon: usize) -> 
     let damaged = |e: &dyn std::fmt::Display| Reaction::fatal(format!("{SCORER_STATE} partition {partition}: {e}"));
     let (mut pending, mut users): (HashMap<String, Bytes>, HashMap<String, Bytes>) = (HashMap::new(), HashMap::new());
     let (mut marker, mut whole): (Option<Marker>, bool) = (None, false);
+    let (mut newest, mut late): (Option<Owner>, HashSet<String>) = (None, HashSet::new());
     let mut next = bounds.start;
     while next < bounds.end {
         let batch = log.read(SCORER_STATE, partition, next, READ_BYTES).await?;
@@ -80,6 +88,13 @@ pub async fn last_snapshot(log: &dyn Reader, partition: u32, horizon: usize) -> 
         next = last.offset + 1;
         for record in batch {
             let key = record.key.as_deref().unwrap_or_default();
+            // One of an earlier version says nothing of its owner, and is taken for the last one's.
+            let owner = Owner::of(&record).or(newest);
+            if owner < newest {
+                late.extend(key.strip_prefix(USER_KEY).map(|user| String::from_utf8_lossy(user).into_owned()));
+                continue;
+            }
+            newest = owner;
             if key == PARTITION_KEY {
                 marker = Some(serde_json::from_slice(&record.value).map_err(|e| damaged(&e))?);
                 if std::mem::take(&mut whole) {
@@ -103,6 +118,11 @@ pub async fn last_snapshot(log: &dyn Reader, partition: u32, horizon: usize) -> 
         }
     }
     let Some(Marker { position, record }) = marker else { return Ok(None) };
+    if late.iter().any(|user| !users.contains_key(user)) {
+        // The latest state of a user, or that it is forgotten, was removed when an earlier owner's came behind it.
+        tracing::warn!(partition, late = late.len(), "the last snapshot in {SCORER_STATE} is not whole: an earlier owner wrote behind it");
+        return Ok(None);
+    }
     let users = users.into_iter().map(|(user, bytes)| UserState::from_bytes(&bytes).map(|state| (user, state))).collect::<Result<Vec<_>, _>>().map_err(|e| damaged(&e))?;
     let ids = ids_before(log, partition, position.next_seq, record.counts.duplicates, horizon).await?;
     Ok(Some(Checkpoint { position, record, users, ids }))
@@ -205,3 +225,6 @@ pub async fn last_emitted(log: &dyn Reader, partition: u32) -> Result<Option<Sta
     }
     Ok(highest)
 }
+
+#[cfg(test)]
+mod tests;

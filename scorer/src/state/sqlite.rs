@@ -1,6 +1,7 @@
 //! Checkpoints in the embedded baselines store.
 
 mod patterns;
+mod users;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,7 +1,11 @@
 //! Delivery of one stream into one store: what every sink shares.
 
 pub mod fence;
+pub mod identity;
+pub mod machine;
 pub mod runner;
+#[cfg(test)]
+mod simulation;
 pub mod walk;
 
 use std::collections::BTreeSet;
@@ -104,6 +108,19 @@ pub trait Store: Send {
     /// Topics that this store takes rows from.
     fn topics(&self) -> Vec<&'static str>;
 
+    /// The [mark](wh_schemas::ids::log_mark) of the log that the store is filled from, as it keeps it beside its positions. `None` where it
+    /// keeps none yet: a new store, or one that an earlier version filled.
+    ///
+    /// # Errors
+    /// As [`Store::positions`].
+    async fn log(&mut self) -> Result<Option<u64>, Reaction>;
+
+    /// Keeps the mark of a log where none is kept yet, and returns the one that is kept then: of two writers one is the first.
+    ///
+    /// # Errors
+    /// As [`Store::positions`].
+    async fn bind(&mut self, log: u64) -> Result<u64, Reaction>;
+
     /// How far the store has come with a topic, by its own word. A partition that is missing stands at 0.
     ///
     /// # Errors
@@ -113,7 +130,8 @@ pub trait Store: Send {
     /// Writes a batch with its position: all of it or nothing.
     ///
     /// # Errors
-    /// Transient while the store is busy, fatal on a gap of seqs or where the store cannot be written. Never for a single row.
+    /// Transient while the store is busy, fatal on a gap of seqs or where the store cannot be written. Rejected where it takes the batch
+    /// not at all for a row that it does not name: the batch is halved then until that row stands alone. Never for a row that it can name.
     async fn write(&mut self, batch: Batch) -> Result<Written, Reaction>;
 
     /// Writes records again that were settled before, past the fence: the store's keys alone decide what changes, and no position

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use wh_schemas::Reaction;
+use wh_schemas::position::LOG_STREAM;
 use wh_stores::clock;
 use wh_stores::elasticsearch::positions::{Held, Positions, Published, Version};
 use wh_stores::elasticsearch::{Client, ElasticsearchSettings, Failure, Method, connect};
@@ -145,6 +146,28 @@ impl Documents {
             let Some(changed) = raised(positions, left, clock::now().0) else { return Ok(()) };
             if self.write(client, settings, changed, version).await? {
                 return Ok(());
+            }
+        }
+        Err(busy())
+    }
+
+    /// The mark of the log that the store is filled from, where it keeps one.
+    pub(super) async fn log(&mut self, client: &Client, settings: &ElasticsearchSettings) -> Result<Option<u64>, Failure> {
+        Ok(self.read(client, settings, LOG_STREAM).await?.partitions.get(&0).map(|kept| kept.next_offset))
+    }
+
+    /// Keeps the mark of a log where none is kept; gives the one that is.
+    pub(super) async fn bind(&mut self, client: &Client, settings: &ElasticsearchSettings, log: u64) -> Result<u64, Failure> {
+        for _ in 0..ATTEMPTS {
+            if let Some(kept) = self.log(client, settings).await? {
+                return Ok(kept);
+            }
+            let version = self.known.get(LOG_STREAM).and_then(|(_, version)| *version);
+            let updated_at = clock::now().0;
+            let mark = Published { next_offset: log, updated_at, ..Published::default() };
+            let made = Positions { stream: LOG_STREAM.to_owned(), updated_at, partitions: [(0, mark)].into() };
+            if self.write(client, settings, made, version).await? {
+                return Ok(log);
             }
         }
         Err(busy())

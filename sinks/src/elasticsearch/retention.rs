@@ -4,13 +4,17 @@
 //! at once, removes nothing more.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use tokio::time::Instant;
 use wh_stores::elasticsearch::{Client, ElasticsearchSettings, Failure, Method};
 
 /// Rows that one request removes, so that it ends in time.
 const ROWS: u64 = 10_000;
+/// How long rows are removed at once: nothing is written meanwhile. Whoever asks again goes on with it.
+const STEP: Duration = Duration::from_millis(500);
 /// More partitions than a stream has.
 const PARTITIONS: u64 = 10_000;
 
@@ -74,7 +78,7 @@ struct Hit {
     sort: (u64,),
 }
 
-/// Removes the alerts whose records were appended before an instant (microseconds UTC).
+/// Removes alerts whose records were appended before an instant (microseconds UTC): whole indexes, and of the rest as many as a step allows.
 pub(super) async fn remove(client: &Client, settings: &ElasticsearchSettings, before: i64) -> Result<Removed, Failure> {
     let mut removed = Removed::default();
     let alias = settings.alerts();
@@ -100,6 +104,7 @@ pub(super) async fn remove(client: &Client, settings: &ElasticsearchSettings, be
 }
 
 async fn row_by_row(client: &Client, alias: &str, before: i64) -> Result<u64, Failure> {
+    let until = Instant::now() + STEP;
     let body = json!({ "query": { "range": { "created_at": { "lt": before } } } });
     let rows = ROWS.to_string();
     // An alert that another instance removes at the same time is a conflict, and gone.
@@ -111,7 +116,7 @@ async fn row_by_row(client: &Client, alias: &str, before: i64) -> Result<u64, Fa
             deleted => deleted?,
         };
         removed += deleted;
-        if deleted < ROWS {
+        if deleted < ROWS || Instant::now() >= until {
             return Ok(removed);
         }
     }

@@ -32,8 +32,8 @@ type Key = (String, u32);
 
 /// The search store on Elasticsearch.
 pub struct SearchStore {
-    client: Client,
-    settings: ElasticsearchSettings,
+    pub(super) client: Client,
+    pub(super) settings: ElasticsearchSettings,
     documents: Documents,
     /// Positions as the store has them.
     published: BTreeMap<Key, StorePosition>,
@@ -247,6 +247,14 @@ impl Store for SearchStore {
 
     fn topics(&self) -> Vec<&'static str> {
         vec![RISK_SCORES, RISK_ALERTS]
+    }
+
+    async fn log(&mut self) -> Result<Option<u64>, Reaction> {
+        self.documents.log(&self.client, &self.settings).await.map_err(|failure| self.client.reaction(&failure))
+    }
+
+    async fn bind(&mut self, log: u64) -> Result<u64, Reaction> {
+        self.documents.bind(&self.client, &self.settings, log).await.map_err(|failure| self.client.reaction(&failure))
     }
 
     async fn positions(&mut self, topic: &str) -> Result<Vec<StorePosition>, Reaction> {

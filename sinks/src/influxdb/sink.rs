@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use wh_schemas::Reaction;
-use wh_schemas::position::Seq;
+use wh_schemas::position::{LOG_STREAM, Seq};
 use wh_schemas::time::SECOND;
 use wh_schemas::topics::RISK_SCORES;
 use wh_stores::clock;
@@ -33,7 +33,7 @@ const PRUNE_EVERY: u32 = 4_096;
 
 /// The metrics store on InfluxDB.
 pub struct MetricsStore {
-    client: Client,
+    pub(super) client: Client,
     retention: Option<Duration>,
     partitions: BTreeMap<u32, Partition>,
     /// Points of closed blocks that have still to be sent.
@@ -188,6 +188,23 @@ impl Store for MetricsStore {
 
     fn topics(&self) -> Vec<&'static str> {
         vec![RISK_SCORES]
+    }
+
+    async fn log(&mut self) -> Result<Option<u64>, Reaction> {
+        Ok(positions::read(&self.client, LOG_STREAM).await?.first().map(|kept| kept.next_offset))
+    }
+
+    /// The server has no compare-and-set: of two that bind a new bucket at the same moment, what the later one wrote is kept, and the
+    /// earlier one is told so when it looks again.
+    async fn bind(&mut self, log: u64) -> Result<u64, Reaction> {
+        if let Some(kept) = self.log().await? {
+            return Ok(kept);
+        }
+        let mut told = Lines::default();
+        positions::write(LOG_STREAM, &StorePosition { next_offset: log, ..StorePosition::default() }, clock::now(), &mut told);
+        send(&self.client, &told).await?;
+        let kept = self.log().await?;
+        kept.ok_or_else(|| Reaction::transient(format!("{}: which log it is filled from is not there yet", self.client.place())))
     }
 
     async fn positions(&mut self, topic: &str) -> Result<Vec<StorePosition>, Reaction> {

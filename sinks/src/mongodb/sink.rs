@@ -5,13 +5,15 @@
 //! position, nor below its floor, so that a write that is broken off anywhere shows nothing and may be done again.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 use ::mongodb::Collection;
 use ::mongodb::bson::{Bson, Document, RawDocumentBuf, doc};
 use ::mongodb::error::{Error, ErrorKind};
 use async_trait::async_trait;
 use futures::future::try_join_all;
-use wh_schemas::position::SeqPosition;
+use tokio::time::Instant;
+use wh_schemas::position::{LOG_STREAM, SeqPosition};
 use wh_schemas::topics::RISK_SCORES;
 use wh_schemas::{Reaction, ScoreRecord};
 use wh_stores::clock;
@@ -26,11 +28,13 @@ use crate::delivery::{Batch, Store, StorePosition, Tally, Written};
 
 /// Keys in one question, and seqs of one removal.
 const CHUNK: usize = 5_000;
+/// How long rows beyond retention are removed at once: nothing is written meanwhile. Whoever asks again goes on with it.
+const RETENTION_STEP: Duration = Duration::from_millis(500);
 
 /// The documents store on MongoDB.
 pub struct DocumentsStore {
-    connected: Connected,
-    documents: Collection<RawDocumentBuf>,
+    pub(super) connected: Connected,
+    pub(super) documents: Collection<RawDocumentBuf>,
     positions: Collection<PositionDocument>,
     batch_documents: usize,
     parallel_inserts: usize,
@@ -181,8 +185,9 @@ impl DocumentsStore {
         Err(Reaction::transient(format!("{}: another instance went on with partition {} of {stream}: reading its position again", self.connected.place(), to.partition)))
     }
 
-    /// Hides what lies below the first document that is kept, then removes it. Returns how many documents were removed.
-    async fn retain_partition(&self, at: &PositionDocument, before: i64) -> Result<u64, Reaction> {
+    /// Hides what lies below the first document that is kept, then removes of it what can be removed until an instant, and at least some.
+    /// Returns how many documents were removed.
+    async fn retain_partition(&self, at: &PositionDocument, before: i64, until: Instant) -> Result<u64, Reaction> {
         let partition = u32::try_from(at.partition).unwrap_or(u32::MAX);
         let key = |seq: i64| SeqPosition { partition, seq: positions::short(seq) }.packed();
         let documents = self.documents.clone_with_type::<Document>();
@@ -198,8 +203,11 @@ impl DocumentsStore {
             let first = doc! { "_id": { "$gte": key(0), "$lt": floor } };
             let Some(first) = self.connected.ask(documents.find_one(first).sort(doc! { "_id": 1 }).projection(doc! { "_id": 1 })).await? else { return Ok(removed) };
             let first = first.get_i64("_id").unwrap_or(floor);
-            let until = first.saturating_add(i64::try_from(CHUNK).unwrap_or(i64::MAX)).min(floor);
-            removed += self.connected.ask(documents.delete_many(doc! { "_id": { "$gte": first, "$lt": until } })).await?.deleted_count;
+            let behind = first.saturating_add(i64::try_from(CHUNK).unwrap_or(i64::MAX)).min(floor);
+            removed += self.connected.ask(documents.delete_many(doc! { "_id": { "$gte": first, "$lt": behind } })).await?.deleted_count;
+            if Instant::now() >= until {
+                return Ok(removed);
+            }
         }
     }
 }
@@ -212,6 +220,22 @@ impl Store for DocumentsStore {
 
     fn topics(&self) -> Vec<&'static str> {
         vec![RISK_SCORES]
+    }
+
+    async fn log(&mut self) -> Result<Option<u64>, Reaction> {
+        Ok(positions::read(&self.connected, LOG_STREAM).await?.first().map(|kept| positions::of(kept).next_offset))
+    }
+
+    async fn bind(&mut self, log: u64) -> Result<u64, Reaction> {
+        let mark = StorePosition { next_offset: log, ..StorePosition::default() };
+        let (filter, update) = positions::advance(LOG_STREAM, None, &mark, clock::now().0);
+        match self.connected.answer(self.positions.update_one(filter, update).upsert(true)).await? {
+            Err(error) if !errors::is_duplicate_key(&error) => return Err(self.connected.told(&error)),
+            // Or one is kept already.
+            _ => {}
+        }
+        let kept = self.log().await?;
+        kept.ok_or_else(|| Reaction::transient(format!("{}: which log it is filled from is not there yet", self.connected.place())))
     }
 
     async fn positions(&mut self, topic: &str) -> Result<Vec<StorePosition>, Reaction> {
@@ -251,9 +275,9 @@ impl Store for DocumentsStore {
     }
 
     async fn retain(&mut self, before: i64) -> Result<u64, Reaction> {
-        let mut removed = 0;
+        let (mut removed, until) = (0, Instant::now() + RETENTION_STEP);
         for at in positions::read(&self.connected, stream_of(RISK_SCORES)).await? {
-            removed += self.retain_partition(&at, before).await?;
+            removed += self.retain_partition(&at, before, until).await?;
         }
         Ok(removed)
     }

@@ -16,6 +16,7 @@ use wh_stores::postgres::values::{Instant, Money};
 use wh_stores::postgres::{metadata, text};
 
 use super::patterns;
+use crate::alert;
 use crate::delivery::walk::{Halt, Refused};
 
 /// Longest text, in bytes, that stands in an index. A page holds 2,704 at most, the other columns of the index included.
@@ -209,10 +210,7 @@ pub(super) fn alerts(alerts: &[(&Row<'_>, &Alert<'_>)]) -> Result<PgArguments, B
     columns.texts(alerts.iter().map(|(_, alert)| alert.title.as_str()))?;
     columns.texts(alerts.iter().map(|(_, alert)| alert.message.as_str()))?;
     columns.json(alerts.iter().map(|(_, alert)| names(&alert.detection_rules)))?;
-    columns.json(alerts.iter().map(|(row, _)| {
-        let row = &row.score;
-        serde_json::json!({ "department": row.department, "transaction_type": row.transaction_type, "amount": row.amount, "dimensions": row.dimensions }).to_string()
-    }))?;
+    columns.json(alerts.iter().map(|(row, _)| alert::metadata(&row.score)))?;
     Ok(columns.into_arguments())
 }
 

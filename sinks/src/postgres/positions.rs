@@ -6,6 +6,7 @@
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{Postgres, Row};
 use wh_schemas::Reaction;
+use wh_schemas::position::LOG_STREAM;
 use wh_stores::clock;
 use wh_stores::postgres::values::Instant;
 use wh_stores::postgres::{PostgresSettings, connect, layout, reaction};
@@ -22,6 +23,9 @@ const PUBLISH: &str = "UPDATE positions SET next_seq = $3, next_offset = $4, vis
      unreadable = $10, updated_at = $11 WHERE stream = $1 AND partition = $2 AND next_seq = $12 AND next_offset = $13";
 const READ: &str = "SELECT partition, next_seq, next_offset, visible_seq, stored, duplicates, dead_letters, discarded, unreadable FROM positions \
      WHERE stream = $1 ORDER BY partition";
+
+/// Of two instances the first one's mark stays: the other's statement waits for it.
+const BIND: &str = "INSERT INTO positions (stream, partition, next_seq, next_offset, updated_at) VALUES ($1, 0, 0, $2, $3) ON CONFLICT (stream, partition) DO NOTHING";
 
 /// A count or a place in the log, as PostgreSQL keeps it.
 pub(super) fn int(value: u64) -> i64 {
@@ -79,6 +83,17 @@ pub(super) async fn publish(connection: &mut PgConnection, stream: &str, from: &
 pub(super) async fn read(connection: &mut PgConnection, stream: &str) -> Result<Vec<StorePosition>, sqlx::Error> {
     let rows = sqlx::query::<Postgres>(READ).bind(stream).fetch_all(connection).await?;
     rows.iter().map(position).collect()
+}
+
+/// The mark of the log that the ledger is filled from, where it keeps one.
+pub(super) async fn log(connection: &mut PgConnection) -> Result<Option<u64>, sqlx::Error> {
+    Ok(read(connection, LOG_STREAM).await?.first().map(|kept| kept.next_offset))
+}
+
+/// Keeps the mark of a log where none is kept; gives the one that is.
+pub(super) async fn bind(connection: &mut PgConnection, mark: u64) -> Result<u64, sqlx::Error> {
+    sqlx::query::<Postgres>(BIND).bind(LOG_STREAM).bind(int(mark)).bind(Instant(clock::now().0)).execute(&mut *connection).await?;
+    log(connection).await?.ok_or(sqlx::Error::RowNotFound)
 }
 
 /// What the ledger says of itself, read without writing anything; nothing where the ledger is not there yet.

@@ -27,8 +27,8 @@ use crate::delivery::{Batch, Store, StorePosition, Written};
 
 /// How many statements a batch may take, each of which may take its time.
 const STATEMENTS: u32 = 5;
-/// How long a removal of rows beyond retention may take in all.
-const RETENTION_LIMIT: Duration = Duration::from_secs(3_600);
+/// How long a step of removing rows beyond retention may take: a statement of it may wait for another's lock.
+const RETENTION_LIMIT: Duration = Duration::from_secs(60);
 
 /// The ledger on PostgreSQL.
 pub struct LedgerStore {
@@ -36,7 +36,7 @@ pub struct LedgerStore {
     place: String,
     zone: Tz,
     /// None until it is needed, and after a failure.
-    connection: Option<PgConnection>,
+    pub(super) connection: Option<PgConnection>,
 }
 
 /// What a write came to.
@@ -60,7 +60,7 @@ impl LedgerStore {
     }
 
     /// The connection, to be given back where nothing failed on it.
-    async fn connection(&mut self) -> Result<PgConnection, Reaction> {
+    pub(super) async fn connection(&mut self) -> Result<PgConnection, Reaction> {
         if let Some(connection) = self.connection.take() {
             return Ok(connection);
         }
@@ -70,13 +70,13 @@ impl LedgerStore {
         Ok(connection)
     }
 
-    fn writing(&self) -> Writing<'_> {
+    pub(super) fn writing(&self) -> Writing<'_> {
         Writing { place: &self.place, zone: self.zone, chunk: self.settings.batch_rows, limit: self.settings.statement_timeout * STATEMENTS }
     }
 }
 
 /// Waits for the server, but not for ever.
-async fn within<T>(place: &str, limit: Duration, work: impl Future<Output = Result<T, Reaction>> + Send) -> Result<T, Reaction> {
+pub(super) async fn within<T>(place: &str, limit: Duration, work: impl Future<Output = Result<T, Reaction>> + Send) -> Result<T, Reaction> {
     let ended = tokio::time::timeout(limit, work).await;
     ended.unwrap_or_else(|_| Err(Reaction::transient(format!("ledger ({place}): no answer within {} s", limit.as_secs()))))
 }
@@ -89,6 +89,24 @@ impl Store for LedgerStore {
 
     fn topics(&self) -> Vec<&'static str> {
         vec![RISK_SCORES, RISK_ALERTS, SYSTEM_EVENTS]
+    }
+
+    async fn log(&mut self) -> Result<Option<u64>, Reaction> {
+        let mut connection = self.connection().await?;
+        let place = &self.place;
+        let read = async { positions::log(&mut connection).await.map_err(|error| reaction(place, &error)) };
+        let found = within(place, self.settings.statement_timeout, read).await?;
+        self.connection = Some(connection);
+        Ok(found)
+    }
+
+    async fn bind(&mut self, log: u64) -> Result<u64, Reaction> {
+        let mut connection = self.connection().await?;
+        let place = &self.place;
+        let bind = async { positions::bind(&mut connection, log).await.map_err(|error| reaction(place, &error)) };
+        let kept = within(place, self.settings.statement_timeout, bind).await?;
+        self.connection = Some(connection);
+        Ok(kept)
     }
 
     async fn positions(&mut self, topic: &str) -> Result<Vec<StorePosition>, Reaction> {
@@ -136,13 +154,13 @@ impl Store for LedgerStore {
 
 /// What writing a batch needs to know.
 #[derive(Clone, Copy)]
-struct Writing<'s> {
-    place: &'s str,
+pub(super) struct Writing<'s> {
+    pub(super) place: &'s str,
     zone: Tz,
     /// Rows of one statement.
     chunk: usize,
     /// How long a batch may take.
-    limit: Duration,
+    pub(super) limit: Duration,
 }
 
 /// What an insert came to.
@@ -173,7 +191,7 @@ fn rows<'r>(batch: &'r Batch, start: &StorePosition) -> Result<(Vec<Row<'r>>, St
 }
 
 impl Writing<'_> {
-    fn told(&self, error: &sqlx::Error) -> Reaction {
+    pub(super) fn told(&self, error: &sqlx::Error) -> Reaction {
         reaction(self.place, error)
     }
 
@@ -338,7 +356,7 @@ impl Writing<'_> {
     }
 
     /// Writes records again past the fence: the ledger's keys alone decide, and profiles, which counted them before, stay as they are.
-    async fn again(&self, connection: &mut PgConnection, batch: &Batch) -> Result<u64, Reaction> {
+    pub(super) async fn again(&self, connection: &mut PgConnection, batch: &Batch) -> Result<u64, Reaction> {
         if &*batch.topic == RISK_ALERTS {
             let mut transaction = connection.begin().await.map_err(|error| self.told(&error))?;
             let wrote = patterns::write(&mut transaction, &patterns::again(batch), self.chunk).await.map_err(|error| self.told(&error))?;

@@ -17,7 +17,7 @@ use crate::explanation::Explanation;
 
 /// The embedded documents store.
 pub struct DocumentsStore {
-    file: StoreFile,
+    pub(super) file: StoreFile,
 }
 
 impl DocumentsStore {
@@ -40,6 +40,14 @@ impl Store for DocumentsStore {
         vec![RISK_SCORES]
     }
 
+    async fn log(&mut self) -> Result<Option<u64>, Reaction> {
+        self.file.log().await
+    }
+
+    async fn bind(&mut self, log: u64) -> Result<u64, Reaction> {
+        self.file.bind(log).await
+    }
+
     async fn positions(&mut self, topic: &str) -> Result<Vec<StorePosition>, Reaction> {
         self.file.positions(stream_of(topic)).await
     }
@@ -56,15 +64,7 @@ impl Store for DocumentsStore {
     }
 
     async fn replay(&mut self, batch: Batch) -> Result<u64, Reaction> {
-        let written = self.file.transaction(move |transaction| {
-            file::walk_again(&batch, |record| {
-                let row: ScoreRecord<'_> = serde_json::from_slice(&record.value)?;
-                let there: bool = transaction
-                    .prepare_cached("SELECT EXISTS (SELECT 1 FROM documents WHERE pos = ?1)")?
-                    .query_row([ScoreRecord::position(&row).packed()], |found| found.get(0))?;
-                if there { Ok(0) } else { write_row(transaction, record, &row).map(|tally| tally.stored) }
-            })
-        });
+        let written = self.file.transaction(move |transaction| again(transaction, &batch));
         file::counted(written.await?)
     }
 
@@ -76,6 +76,16 @@ impl Store for DocumentsStore {
         let removed = self.file.transaction(move |transaction| super::ledger::delete_before(transaction, "documents", "processed_at", before));
         removed.await.map(|removed| removed.unwrap_or(0))
     }
+}
+
+/// Writes records again past the fence: the store's keys alone decide. Returns how many documents were not there.
+pub(super) fn again(transaction: &Transaction<'_>, batch: &Batch) -> Result<u64, Failure> {
+    file::walk_again(batch, |record| {
+        let row: ScoreRecord<'_> = serde_json::from_slice(&record.value)?;
+        let there: bool =
+            transaction.prepare_cached("SELECT EXISTS (SELECT 1 FROM documents WHERE pos = ?1)")?.query_row([ScoreRecord::position(&row).packed()], |found| found.get(0))?;
+        if there { Ok(0) } else { write_row(transaction, record, &row).map(|tally| tally.stored) }
+    })
 }
 
 fn write_row(transaction: &Transaction<'_>, record: &Stored, row: &ScoreRecord<'_>) -> Result<Tally, Failure> {

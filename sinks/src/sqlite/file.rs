@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 use wh_eventlog::Stored;
 use wh_schemas::Reaction;
 use wh_schemas::layout::Layout;
-use wh_schemas::position::{Seq, SeqPosition};
+use wh_schemas::position::{LOG_STREAM, Seq, SeqPosition};
 use wh_stores::{clock, sqlite};
 
 use crate::delivery::walk::Halt;
@@ -73,6 +73,29 @@ impl StoreFile {
             }
         });
         task.await.map_err(|e| Reaction::fatal(format!("the task of the {} store failed: {e}", self.role)))?
+    }
+
+    /// The mark of the log that the store is filled from, where it keeps one.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub async fn log(&self) -> Result<Option<u64>, Reaction> {
+        Ok(self.positions(LOG_STREAM).await?.first().map(|kept| kept.next_offset))
+    }
+
+    /// Keeps the mark of a log where none is kept; gives the one that is.
+    ///
+    /// # Errors
+    /// Where the store cannot be written.
+    pub async fn bind(&self, log: u64) -> Result<u64, Reaction> {
+        let kept = self.transaction(move |transaction| {
+            transaction.execute(
+                "INSERT INTO positions (stream, partition, next_seq, next_offset, updated_at) VALUES (?1, 0, 0, ?2, ?3) ON CONFLICT DO NOTHING",
+                params![LOG_STREAM, log, clock::now().0],
+            )?;
+            Ok(position(transaction, LOG_STREAM, 0)?.next_offset)
+        });
+        kept.await?.map_err(|refused| Reaction::fatal(format!("the {} store does not keep which log it is filled from: {refused:?}", self.role)))
     }
 
     /// The store's positions in a stream.

@@ -15,14 +15,15 @@ use wh_stores::sqlite;
 use super::file::{self, Failure, StoreFile};
 use super::profiles::Profiles;
 use super::{events, file::key, patterns};
+use crate::alert;
 use crate::delivery::walk::{self, DUPLICATE, Halt, Refused, STORED, stream_of};
 use crate::delivery::{Batch, Store, StorePosition, Tally, Written};
 use crate::pattern::PatternRow;
 
 /// The embedded ledger.
 pub struct LedgerStore {
-    file: StoreFile,
-    zone: Tz,
+    pub(super) file: StoreFile,
+    pub(super) zone: Tz,
 }
 
 impl LedgerStore {
@@ -44,6 +45,14 @@ impl Store for LedgerStore {
 
     fn topics(&self) -> Vec<&'static str> {
         vec![RISK_SCORES, RISK_ALERTS, SYSTEM_EVENTS]
+    }
+
+    async fn log(&mut self) -> Result<Option<u64>, Reaction> {
+        self.file.log().await
+    }
+
+    async fn bind(&mut self, log: u64) -> Result<u64, Reaction> {
+        self.file.bind(log).await
     }
 
     async fn positions(&mut self, topic: &str) -> Result<Vec<StorePosition>, Reaction> {
@@ -82,33 +91,7 @@ impl Store for LedgerStore {
 
     async fn replay(&mut self, batch: Batch) -> Result<u64, Reaction> {
         let zone = self.zone;
-        let written = self.file.transaction(move |transaction| {
-            let (mut profiles, mut alerts) = (Profiles::new(zone), 0);
-            let written = file::walk_again(&batch, |record| {
-                if &*batch.topic == RISK_ALERTS {
-                    let Some(row) = PatternRow::read(record)? else { return Ok(0) };
-                    return patterns::write(transaction, record, &row, &mut alerts).map(|tally| tally.stored);
-                }
-                let row: ScoreRecord<'_> = serde_json::from_slice(&record.value)?;
-                let there: bool = transaction
-                    .prepare_cached("SELECT EXISTS (SELECT 1 FROM transactions WHERE pos = ?1)")?
-                    .query_row([ScoreRecord::position(&row).packed()], |found| found.get(0))?;
-                if there {
-                    // The row is there; its alert and patterns may not be.
-                    for alert in &row.alerts {
-                        write_alert(transaction, record, &row, alert)?;
-                    }
-                    for pattern in &row.patterns {
-                        patterns::insert(transaction, pattern)?;
-                    }
-                    return Ok(0);
-                }
-                write_row(transaction, record, &row, &mut profiles, &mut alerts).map(|tally| tally.stored)
-            })?;
-            // Profiles counted these rows when they were first written.
-            drop(profiles);
-            Ok(written)
-        });
+        let written = self.file.transaction(move |transaction| again(transaction, &batch, zone));
         file::counted(written.await?)
     }
 
@@ -130,7 +113,36 @@ impl Store for LedgerStore {
     }
 }
 
-/// Removes the head of each partition that was written before `before`, and publishes the floor.
+/// Writes records again past the fence: the ledger's keys alone decide. Returns how many transactions were not there.
+pub(super) fn again(transaction: &Transaction<'_>, batch: &Batch, zone: Tz) -> Result<u64, Failure> {
+    // Profiles counted these rows when they were first written: these are dropped.
+    let (mut profiles, mut alerts) = (Profiles::new(zone), 0);
+    file::walk_again(batch, |record| {
+        if &*batch.topic == RISK_ALERTS {
+            let Some(row) = PatternRow::read(record)? else { return Ok(0) };
+            return patterns::write(transaction, record, &row, &mut alerts).map(|tally| tally.stored);
+        }
+        let row: ScoreRecord<'_> = serde_json::from_slice(&record.value)?;
+        let there: bool =
+            transaction.prepare_cached("SELECT EXISTS (SELECT 1 FROM transactions WHERE pos = ?1)")?.query_row([ScoreRecord::position(&row).packed()], |found| found.get(0))?;
+        if there {
+            // The row is there; its alert and patterns may not be.
+            for alert in &row.alerts {
+                write_alert(transaction, record, &row, alert)?;
+            }
+            for pattern in &row.patterns {
+                patterns::insert(transaction, pattern)?;
+            }
+            return Ok(0);
+        }
+        write_row(transaction, record, &row, &mut profiles, &mut alerts).map(|tally| tally.stored)
+    })
+}
+
+/// Rows of each partition that are removed at once: nothing is written meanwhile. Whoever asks again goes on with it.
+const RETENTION_STEP: i64 = 20_000;
+
+/// Removes of the head of each partition what was written before `before`, as far as a step goes, and publishes the floor.
 pub(super) fn delete_before(transaction: &Transaction<'_>, table: &str, column: &str, before: i64) -> Result<u64, Failure> {
     let partitions: Vec<(u32, u64)> =
         transaction.prepare("SELECT partition, next_seq FROM positions WHERE stream = 'scorer'")?.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
@@ -144,6 +156,12 @@ pub(super) fn delete_before(transaction: &Transaction<'_>, table: &str, column: 
             )
             .optional()?;
         let floor = kept.unwrap_or_else(|| key(partition, next_seq));
+        let step: Option<i64> = transaction
+            .query_row(&format!("SELECT pos FROM {table} WHERE pos >= ?1 AND pos < ?2 ORDER BY pos LIMIT 1 OFFSET ?3"), params![key(partition, 0), floor, RETENTION_STEP], |row| {
+                row.get(0)
+            })
+            .optional()?;
+        let floor = step.unwrap_or(floor);
         removed += transaction.execute(&format!("DELETE FROM {table} WHERE pos >= ?1 AND pos < ?2"), params![key(partition, 0), floor])? as u64;
         if table != "risk_alerts" {
             transaction
@@ -223,7 +241,7 @@ fn already_there(transaction: &Transaction<'_>, record: &Stored, row: &ScoreReco
 
 fn write_alert(transaction: &Transaction<'_>, record: &Stored, row: &ScoreRecord<'_>, alert: &Alert<'_>) -> Result<(), Failure> {
     let rules = serde_json::to_string(&alert.detection_rules).unwrap_or_else(|_| "[]".to_owned());
-    let metadata = serde_json::json!({ "department": row.department, "transaction_type": row.transaction_type, "amount": row.amount, "dimensions": row.dimensions }).to_string();
+    let metadata = alert::metadata(row);
     transaction
         .prepare_cached(
             "INSERT INTO risk_alerts (pos, alert_id, transaction_id, user_id, alert_type, severity, risk_score, title, message, detection_rules, created_at, metadata) \

@@ -76,7 +76,7 @@ struct Open {
 
 /// The embedded metrics store.
 pub struct MetricsStore {
-    file: StoreFile,
+    pub(super) file: StoreFile,
     open: BTreeMap<u32, Open>,
 }
 
@@ -99,6 +99,14 @@ impl Store for MetricsStore {
 
     fn topics(&self) -> Vec<&'static str> {
         vec![RISK_SCORES]
+    }
+
+    async fn log(&mut self) -> Result<Option<u64>, Reaction> {
+        self.file.log().await
+    }
+
+    async fn bind(&mut self, log: u64) -> Result<u64, Reaction> {
+        self.file.bind(log).await
     }
 
     async fn positions(&mut self, topic: &str) -> Result<Vec<StorePosition>, Reaction> {
@@ -157,26 +165,7 @@ impl Store for MetricsStore {
     }
 
     async fn replay(&mut self, batch: Batch) -> Result<u64, Reaction> {
-        // Whole blocks: whoever replays begins and ends a batch at their bounds, or the end of the stream.
-        let partition = batch.partition;
-        let written = self.file.transaction(move |transaction| {
-            let mut blocks: BTreeMap<u64, Points> = BTreeMap::new();
-            let mut next = 0;
-            let rows = file::walk_again(&batch, |record| {
-                let row: Row<'_> = serde_json::from_slice(&record.value)?;
-                // A stranger's, or a copy that a late scorer wrote again.
-                if row.partition != partition || row.seq < next {
-                    return Ok(0);
-                }
-                next = row.seq + 1;
-                Ok(u64::from(add(blocks.entry(row.seq / METRICS_BLOCK).or_default(), row)))
-            })?;
-            for (block, points) in &blocks {
-                transaction.execute("DELETE FROM throughput WHERE partition = ?1 AND block = ?2", params![partition, block])?;
-                write_block(transaction, partition, *block, points)?;
-            }
-            Ok(rows)
-        });
+        let written = self.file.transaction(move |transaction| again(transaction, &batch));
         file::counted(written.await?)
     }
 
@@ -188,6 +177,27 @@ impl Store for MetricsStore {
         let removed = self.file.transaction(move |transaction| Ok(transaction.execute("DELETE FROM throughput WHERE time < ?1", [before])? as u64));
         removed.await.map(|removed| removed.unwrap_or(0))
     }
+}
+
+/// Sums whole blocks again: whoever replays begins and ends a batch at their bounds, or the end of the stream. Returns how many rows are in them.
+pub(super) fn again(transaction: &Transaction<'_>, batch: &Batch) -> Result<u64, Failure> {
+    let partition = batch.partition;
+    let mut blocks: BTreeMap<u64, Points> = BTreeMap::new();
+    let mut next = 0;
+    let rows = file::walk_again(batch, |record| {
+        let row: Row<'_> = serde_json::from_slice(&record.value)?;
+        // A stranger's, or a copy that a late scorer wrote again.
+        if row.partition != partition || row.seq < next {
+            return Ok(0);
+        }
+        next = row.seq + 1;
+        Ok(u64::from(add(blocks.entry(row.seq / METRICS_BLOCK).or_default(), row)))
+    })?;
+    for (block, points) in &blocks {
+        transaction.execute("DELETE FROM throughput WHERE partition = ?1 AND block = ?2", params![partition, block])?;
+        write_block(transaction, partition, *block, points)?;
+    }
+    Ok(rows)
 }
 
 /// Adds a row to its point; `false` for a duplicate, which has no score.

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use tantivy::directory::MmapDirectory;
 use tantivy::{Index, IndexWriter, TantivyDocument, TantivyError, Term};
 use wh_schemas::Reaction;
+use wh_schemas::position::LOG_STREAM;
 use wh_schemas::topics::{RISK_ALERTS, RISK_SCORES};
 use wh_stores::clock;
 use wh_stores::tantivy::layout;
@@ -24,13 +25,13 @@ const WRITER_BYTES: usize = 20_000_000;
 pub struct SearchStore {
     folder: Arc<PathBuf>,
     index: Index,
-    fields: Fields,
+    pub(super) fields: Fields,
     writer: Arc<Mutex<IndexWriter<TantivyDocument>>>,
     written: BTreeMap<(String, u32), StorePosition>,
     pending: bool,
 }
 
-fn reaction(folder: &Path, error: &TantivyError) -> Reaction {
+pub(super) fn reaction(folder: &Path, error: &TantivyError) -> Reaction {
     let place = folder.display();
     // A damaged file's whole content may stand in the error.
     let told: String = error.to_string().chars().take(200).collect();
@@ -93,7 +94,10 @@ impl SearchStore {
         Ok(())
     }
 
-    async fn blocking<T: Send + 'static>(&self, work: impl FnOnce(&mut IndexWriter<TantivyDocument>, &Path) -> Result<T, Reaction> + Send + 'static) -> Result<T, Reaction> {
+    pub(super) async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut IndexWriter<TantivyDocument>, &Path) -> Result<T, Reaction> + Send + 'static,
+    ) -> Result<T, Reaction> {
         let (writer, folder) = (self.writer.clone(), self.folder.clone());
         let task = tokio::task::spawn_blocking(move || work(&mut writer.lock().unwrap_or_else(PoisonError::into_inner), &folder));
         task.await.map_err(|e| Reaction::fatal(format!("the task of the search store failed: {e}")))?
@@ -108,6 +112,20 @@ impl Store for SearchStore {
 
     fn topics(&self) -> Vec<&'static str> {
         vec![RISK_SCORES, RISK_ALERTS]
+    }
+
+    async fn log(&mut self) -> Result<Option<u64>, Reaction> {
+        Ok(self.published()?.get(LOG_STREAM).and_then(|kept| kept.get(&0)).map(|kept| kept.position(0).next_offset))
+    }
+
+    async fn bind(&mut self, log: u64) -> Result<u64, Reaction> {
+        if let Some(kept) = self.log().await? {
+            return Ok(kept);
+        }
+        self.written.insert((LOG_STREAM.to_owned(), 0), StorePosition { next_offset: log, ..StorePosition::default() });
+        self.pending = true;
+        self.publish().await?;
+        Ok(log)
     }
 
     async fn positions(&mut self, topic: &str) -> Result<Vec<StorePosition>, Reaction> {

@@ -5,17 +5,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
-use wh_eventlog::dead_letters::{self, Found};
+use wh_eventlog::dead_letters::{self, Found, LimitSettings};
 use wh_eventlog::gauges::Gauges;
 use wh_eventlog::{Bounds, Bytes, Consumer, Log, Offset, Producer, Reader, Record, Stored};
-use wh_ingest::intake;
+use wh_ingest::intake::{self, IntakeSettings};
+use wh_ops::letters;
 use wh_schemas::topics::{ACCEPTED_TRANSACTIONS, HOSPITAL_TRANSACTIONS, RISK_ALERTS, RISK_SCORES, TopicSpec};
 use wh_schemas::validate::{Reading, decode_transaction};
-use wh_schemas::{Alert, Reaction};
+use wh_schemas::{Alert, Reaction, ids};
 use wh_scorer::stage;
 use wh_scorer::state::sqlite::{SqliteCheckpoints, read_partitions};
 use wh_sinks::delivery::runner;
@@ -359,18 +361,117 @@ async fn copies_that_intake_makes_after_a_crash_are_dropped() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_of_another_log_is_refused() {
     let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    for (folder, stages, count) in [(one.path(), &STAGES[..], 300), (other.path(), &STAGES[..2], 900)] {
+    // The other log is longer, and knows the groups: by offsets alone nothing would be noticed, and rows would be missing.
+    for (folder, count) in [(one.path(), 300), (other.path(), 900)] {
         let mut pipeline = Pipeline::open(folder).await;
-        pipeline.start_all(stages);
+        pipeline.start_all(&STAGES);
         pipeline.feed(&hospital(5, count)).await;
         pipeline.settle().await;
         pipeline.stop().await;
     }
-    // The other log is longer: by offsets alone nothing would be noticed, and rows would be missing.
     let pipeline = Pipeline::open(other.path()).await;
     for role in Role::ALL {
+        let before = published(role, one.path()).unwrap();
         let store = content::open(role, one.path()).unwrap();
-        let outcome = runner::run(pipeline.log.clone(), store, runner_settings(), Arc::new(Gauges::new(role.name())), CancellationToken::new()).await;
-        assert!(matches!(&outcome, Err(Reaction::Fatal(word)) if word.contains("was filled from another log")), "{}: {outcome:?}", role.name());
+        let gauges = Arc::new(Gauges::new(role.name()));
+        let running = runner::run(pipeline.log.clone(), store, runner_settings(), gauges, CancellationToken::new());
+        let outcome = tokio::time::timeout(Duration::from_secs(30), running).await.unwrap_or_else(|_| panic!("{} was not refused", role.name()));
+        let Err(refused) = outcome else { panic!("{} was not refused", role.name()) };
+        assert_eq!((refused.class(), wh_eventlog::incidents::kind(&refused)), ("fatal", "another_log"), "{}: {refused}", role.name());
+        assert_eq!(published(role, one.path()).unwrap(), before, "{}: nothing was written", role.name());
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_keeps_no_log_yet_is_given_the_one_that_it_goes_on_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut pipeline = Pipeline::open(folder.path()).await;
+    pipeline.start_all(&STAGES);
+    pipeline.feed(&hospital(5, 200)).await;
+    pipeline.settle().await;
+    pipeline.stop().await;
+    // As an earlier version left it.
+    let forget = rusqlite::Connection::open(folder.path().join("documents.db")).unwrap();
+    assert_eq!(forget.execute("DELETE FROM positions WHERE stream = 'log'", []).unwrap(), 1);
+    drop(forget);
+    pipeline.start("documents");
+    let mark = ids::log_mark(&pipeline.log.identity().await.unwrap());
+    until("the store keeps it again", async || {
+        let kept = content::open(Role::Documents, folder.path()).unwrap().log().await.unwrap();
+        (kept == Some(mark)).then_some(())
+    })
+    .await;
+    pipeline.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn intake_stops_before_a_topic_of_bad_records_and_buries_none_that_are_too_many() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipeline = Pipeline::open(folder.path()).await;
+    let bad = |count: usize| -> Vec<Record> { (0..count).map(|i| Record::new(format!("bad {i}"), "{\"amount\":\"NaN\"}")).collect() };
+    pipeline.log.produce(HOSPITAL_TRANSACTIONS, 0, bad(60)).await.unwrap();
+    let settings = || IntakeSettings::new(Reading::default(), "test");
+    let run = async |stop: CancellationToken| intake::run(pipeline.log.clone(), settings(), Arc::new(Gauges::new("intake")), stop).await;
+    let committed = async || pipeline.log.committed(intake::GROUP, HOSPITAL_TRANSACTIONS).await.unwrap().iter().map(|(_, offset, _)| *offset).sum::<u64>();
+    let stop = CancellationToken::new();
+    let (outcome, ()) = tokio::join!(run(stop.clone()), async {
+        until("the few are buried", async || (committed().await == 60).then_some(())).await;
+        stop.cancel();
+    });
+    outcome.unwrap();
+    assert_eq!(dead_letters::summary(&*pipeline.log).await.unwrap().written, 60);
+    pipeline.log.produce(HOSPITAL_TRANSACTIONS, 0, bad(150)).await.unwrap();
+    for _ in 0..3 {
+        let refused = run(CancellationToken::new()).await.unwrap_err();
+        assert_eq!((refused.class(), wh_eventlog::incidents::kind(&refused)), ("fatal", "too_many_dead_letters"), "{refused}");
+        assert!(refused.to_string().contains("WHERE partition = 0 AND \"offset\" = 60"), "{refused}");
+    }
+    assert_eq!(dead_letters::summary(&*pipeline.log).await.unwrap().written, 60, "a start that stops again drains nothing");
+    assert_eq!(committed().await, 60, "and settles nothing");
+    // Whoever raises the limit buries them all.
+    let (stop, generous) = (CancellationToken::new(), IntakeSettings { dead_letters: LimitSettings::none(), ..settings() });
+    let (outcome, ()) = tokio::join!(intake::run(pipeline.log.clone(), generous, Arc::new(Gauges::new("intake")), stop.clone()), async {
+        until("all are buried", async || (committed().await == 210).then_some(())).await;
+        stop.cancel();
+    });
+    outcome.unwrap();
+    assert_eq!(dead_letters::summary(&*pipeline.log).await.unwrap().written, 210);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_letter_of_a_sink_is_written_again_past_the_fence_and_the_sum_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut pipeline = Pipeline::open(folder.path()).await;
+    let records = stream(0);
+    // What one store could not take for a reason that is gone: the row that holds its id is another's.
+    pipeline.log.produce(RISK_SCORES, 0, records[..50].iter().cloned().map(record).collect()).await.unwrap();
+    let victim = records[..50].iter().find(|stored| score(stored).risk_score.is_some()).unwrap();
+    let id = score(victim).transaction_id.as_str().to_owned();
+    drop(content::open(Role::Documents, folder.path()).unwrap());
+    let documents = rusqlite::Connection::open(folder.path().join("documents.db")).unwrap();
+    documents
+        .execute(
+            r#"INSERT INTO documents (pos, transaction_id, user_id, timestamp, metadata, explanation, processed_at) VALUES (-1, ?1, 'x', 0, jsonb('{}'), jsonb('{"content_hash":"another"}'), 0)"#,
+            [&id],
+        )
+        .unwrap();
+    pipeline.start("documents");
+    until("the sink has passed it", async || published(Role::Documents, folder.path()).ok().and_then(|p| p.first().map(|p| p.visible_seq)).filter(|seq| *seq == 50)).await;
+    pipeline.stop().await;
+    let found = dead_letters::read_all(&*pipeline.log).await.unwrap().swap_remove(0);
+    assert_eq!((found.letter.store.as_deref(), found.letter.error_class.as_str()), (Some("documents"), "transaction_id:conflict"));
+    let before = published(Role::Documents, folder.path()).unwrap();
+    let mut store = content::open(Role::Documents, folder.path()).unwrap();
+    assert_eq!(letters::rewrite(&*pipeline.log, &mut *store, &found).await.unwrap(), 0, "it still cannot be taken");
+    documents.execute("DELETE FROM documents WHERE pos = -1", []).unwrap();
+    assert_eq!(letters::rewrite(&*pipeline.log, &mut *store, &found).await.unwrap(), 1);
+    assert_eq!(letters::rewrite(&*pipeline.log, &mut *store, &found).await.unwrap(), 0, "twice changes nothing");
+    drop(store);
+    letters::mark(&*pipeline.log, &found, dead_letters::Disposition::Retried, "local", "test").await.unwrap();
+    assert_eq!(published(Role::Documents, folder.path()).unwrap(), before, "no position moves");
+    assert_same(&read_back(Role::Documents, &sql::engine(folder.path())).await, &expected(Role::Documents, &records[..50]), "documents");
+    let summary = dead_letters::summary(&*pipeline.log).await.unwrap();
+    assert_eq!((summary.written, summary.waiting, summary.retried), (1, 0, 1));
+    let filter = dead_letters::Filter { store: Some("documents".to_owned()), ..dead_letters::Filter::default() };
+    assert_eq!((letters::waiting(&*pipeline.log, &filter).await.unwrap(), letters::list(&*pipeline.log, &filter, true, 9).await.unwrap().lines.len()), (0, 1));
 }

@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod aggregates;
+mod backup;
 mod content;
 mod contract;
 mod control;
@@ -15,6 +16,9 @@ mod five_stores;
 mod layering;
 mod patterns;
 mod pipeline;
+mod reconcile;
 mod records;
+mod replaying;
+mod retention;
 mod servers;
 mod sql;

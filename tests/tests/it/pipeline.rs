@@ -8,10 +8,11 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use wh_eventlog::dead_letters::LimitSettings;
 use wh_eventlog::embedded::{EmbeddedLog, Settings};
 use wh_eventlog::gauges::Gauges;
 use wh_eventlog::{Log, Producer, Reader, Record};
-use wh_ingest::intake;
+use wh_ingest::intake::{self, IntakeSettings};
 use wh_ops::status::{Patterns, ScorerPartition, Sink, Status, status};
 use wh_schemas::topics::{self, HOSPITAL_TRANSACTIONS};
 use wh_schemas::validate::Reading;
@@ -52,6 +53,11 @@ pub(crate) async fn until<T>(what: &str, mut holds: impl AsyncFnMut() -> Option<
         assert!(Instant::now() < deadline, "not within {LIMIT:?}: {what}");
         tokio::time::sleep(LOOK).await;
     }
+}
+
+/// How intake runs here: inputs hold as many bad records as a test wants.
+pub(crate) fn intake_settings() -> IntakeSettings {
+    IntakeSettings { dead_letters: LimitSettings::none(), ..IntakeSettings::new(Reading::default(), "test") }
 }
 
 /// How a scorer runs here.
@@ -205,7 +211,7 @@ fn addressed(line: &[u8]) -> (u32, String) {
 async fn run(stage: &'static str, log: Arc<dyn Log>, folder: PathBuf, idle_after: Duration, stop: CancellationToken) -> Result<(), Reaction> {
     let gauges = Arc::new(Gauges::new(stage));
     if stage == intake::GROUP {
-        return intake::run(log, Reading::default(), "test".to_owned(), gauges, stop).await;
+        return intake::run(log, intake_settings(), gauges, stop).await;
     }
     if stage == stage::GROUP {
         let checkpoints = SqliteCheckpoints::open(&folder.join("baselines.db"))?;

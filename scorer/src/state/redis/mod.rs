@@ -3,6 +3,7 @@
 mod dialect;
 mod patterns;
 mod store;
+mod users;
 
 pub use patterns::read_patterns;
 pub use store::{RedisCheckpoints, read_checkpoints, read_partitions};

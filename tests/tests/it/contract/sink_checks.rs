@@ -18,6 +18,7 @@ type Adapter = Arc<dyn SinkAdapter>;
 
 /// The suite.
 pub(super) const CHECKS: &[Check<Adapter>] = checks![
+    the_log_that_a_store_is_filled_from_is_kept_and_no_other_takes_its_place,
     rows_and_position_become_visible_together,
     writing_a_batch_again_changes_nothing,
     batches_cut_in_any_way_give_the_same_content,
@@ -41,6 +42,23 @@ pub(super) const CHECKS: &[Check<Adapter>] = checks![
 /// Makes a record one that no store can read.
 fn spoil(record: &mut Stored) {
     record.value = Bytes::from_static(b"{\"seq\":");
+}
+
+async fn the_log_that_a_store_is_filled_from_is_kept_and_no_other_takes_its_place(adapter: Adapter) {
+    // The largest that there is.
+    const MARK: u64 = (1 << 52) - 1;
+    let (mut bench, records) = (Bench::new(&adapter).await, stream(0));
+    assert_eq!(bench.store().log().await.unwrap(), None);
+    assert_eq!(bench.store().bind(MARK).await.unwrap(), MARK);
+    assert!(bench.open().await.is_empty() && bench.published().await.is_empty(), "it is no position");
+    assert_eq!(bench.store().log().await.unwrap(), Some(MARK));
+    assert_eq!(bench.store().bind(7).await.unwrap(), MARK);
+    let claimed = bench.write(&records[..30]).await;
+    bench.publish().await;
+    assert_eq!(bench.published().await, [lasting(claimed)]);
+    bench.open().await;
+    assert_eq!(bench.store().log().await.unwrap(), Some(MARK), "rows change nothing about it");
+    bench.holds(&records[..30]).await;
 }
 
 async fn rows_and_position_become_visible_together(adapter: Adapter) {

@@ -1,6 +1,7 @@
 //! The search on an Elasticsearch server: bad input told with what to do, and in `delivery` and `reading` what is written and read.
 
 mod delivery;
+mod errors;
 mod reading;
 
 use std::collections::BTreeSet;

@@ -6,3 +6,4 @@ mod kafka;
 mod mongodb;
 mod postgres;
 mod redis;
+mod says;

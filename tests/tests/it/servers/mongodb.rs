@@ -1,6 +1,7 @@
 //! The documents on a MongoDB server: bad input told with what to do, the layout, and in `delivery` and `reading` what is written and read.
 
 mod delivery;
+mod errors;
 mod reading;
 
 use std::collections::BTreeSet;

@@ -1,6 +1,8 @@
 //! The baselines on a Redis server: bad input told with what to do, breaks in between that lose nothing, and SQL that answers as over
 //! the embedded store.
 
+mod errors;
+
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;

@@ -31,7 +31,8 @@ async fn sinks_catch(faults: &[(&'static str, Fault, &[Role])]) {
 }
 
 /// What each fault of a store makes fail, on which roles.
-const STORES: [(&str, Fault, &[Role]); 24] = [
+const STORES: [(&str, Fault, &[Role]); 25] = [
+    ("the_log_that_a_store_is_filled_from_is_kept_and_no_other_takes_its_place", Fault::ForgetsItsLog, &Role::ALL),
     ("patterns_by_account_reach_the_stores_that_keep_them", Fault::PassesOverGaps, &[Role::Ledger, Role::Search]),
     ("replay_restores_lost_pattern_alerts", Fault::IgnoresReplays, &[Role::Ledger, Role::Search]),
     ("rows_and_position_become_visible_together", Fault::DropsARow, &Role::ALL),
@@ -84,7 +85,7 @@ async fn a_store_that_half_applies_a_batch_is_found_out() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn stores_with_other_faults_are_found_out() {
-    for fault in [Fault::CountsCopies, Fault::PassesOverGaps, Fault::MiscountsDuplicates, Fault::CutsValues, Fault::IgnoresReplays, Fault::SpoilsProfiles] {
+    for fault in [Fault::ForgetsItsLog, Fault::CountsCopies, Fault::PassesOverGaps, Fault::MiscountsDuplicates, Fault::CutsValues, Fault::IgnoresReplays, Fault::SpoilsProfiles] {
         sinks_catch(&of(fault)).await;
     }
 }

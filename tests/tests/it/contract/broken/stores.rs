@@ -39,6 +39,8 @@ pub(super) enum Fault {
     IgnoresReplays,
     /// Adds to aggregates what was in them.
     SpoilsProfiles,
+    /// Says that it keeps the log that it is filled from, and does not.
+    ForgetsItsLog,
 }
 
 /// The embedded store of a role, with a fault.
@@ -190,6 +192,14 @@ impl Store for BrokenStore {
         self.inner.topics()
     }
 
+    async fn log(&mut self) -> Result<Option<u64>, Reaction> {
+        self.inner.log().await
+    }
+
+    async fn bind(&mut self, log: u64) -> Result<u64, Reaction> {
+        if self.fault == Fault::ForgetsItsLog { Ok(log) } else { self.inner.bind(log).await }
+    }
+
     async fn positions(&mut self, topic: &str) -> Result<Vec<StorePosition>, Reaction> {
         self.inner.positions(topic).await
     }
@@ -207,7 +217,7 @@ impl Store for BrokenStore {
                 let records = Arc::new(batch.records.iter().map(cut).collect());
                 self.inner.write(Batch { records, ..batch }).await
             }
-            Fault::IgnoresReplays | Fault::SpoilsProfiles => self.inner.write(batch).await,
+            Fault::IgnoresReplays | Fault::SpoilsProfiles | Fault::ForgetsItsLog => self.inner.write(batch).await,
         }
     }
 

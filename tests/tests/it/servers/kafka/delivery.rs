@@ -1,15 +1,21 @@
 //! Strangers' records taken as they are, members that come, go and get stuck, records that are too large or too many.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::admin::AdminOptions;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use wh_eventlog::dead_letters;
+use wh_eventlog::gauges::Gauges;
 use wh_eventlog::kafka::KafkaLog;
 use wh_eventlog::{Bytes, Commit, Consumer, Event, Log, Producer, Reader, Record, Stored};
-use wh_schemas::Reaction;
-use wh_schemas::topics::{DEAD_LETTERS, HOSPITAL_TRANSACTIONS, RISK_SCORES};
+use wh_ingest::intake::{self, IntakeSettings};
+use wh_schemas::topics::{ACCEPTED_TRANSACTIONS, DEAD_LETTERS, HOSPITAL_TRANSACTIONS, RISK_SCORES};
+use wh_schemas::validate::Reading;
+use wh_schemas::{Reaction, dead_letter as header};
 use wh_stores::kafka::{KafkaSettings, RawKafka};
 
 use super::{Bench, record, specs, variable};
@@ -219,5 +225,50 @@ async fn a_full_queue_is_waited_for() {
     let calls = (0..3).map(|partition| log.produce(RISK_SCORES, partition, records.clone()));
     assert_eq!(futures::future::join_all(calls).await.into_iter().map(Result::unwrap).collect::<Vec<_>>(), [0, 0, 0]);
     assert_eq!(log.bounds(RISK_SCORES, 2).await.unwrap().end, 4_000);
+    bench.done().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(has_kafka), ignore = "WARDHOUSE_TEST_KAFKA names no server")]
+async fn a_stranger_s_record_that_fits_only_compressed_is_a_dead_letter_without_its_value_and_intake_goes_on() {
+    const LARGE: usize = 5_000_000;
+    let bench = Bench::with(&RawKafka { record_max_kib: 1_024, ..raw() });
+    let log = bench.open(&[HOSPITAL_TRANSACTIONS, ACCEPTED_TRANSACTIONS, DEAD_LETTERS]).await;
+    let settings = bench.settings.clone();
+    let write = move || {
+        let mut config = stranger(&settings);
+        config.set("compression.type", "gzip").set("message.max.bytes", "20000000");
+        let producer: BaseProducer = config.create().unwrap();
+        let (full, value) = (settings.named(HOSPITAL_TRANSACTIONS), vec![b'x'; LARGE]);
+        producer.send(BaseRecord::<[u8], [u8]>::to(&full).partition(1).key(b"large").payload(&value[..])).map_err(|(error, _)| error).unwrap();
+        producer.flush(LIMIT).unwrap();
+    };
+    tokio::task::spawn_blocking(write).await.unwrap();
+    let good = r#"{"transaction_id":"T-1","timestamp":"2026-01-01T00:00:00Z","user_id":"u","account_id":"a","department":"IT","transaction_type":"billing","amount":"1.00"}"#;
+    assert_eq!(log.produce(HOSPITAL_TRANSACTIONS, 1, vec![record("T-1", good)]).await.unwrap(), 1, "the stranger's stands before it");
+
+    let intake = IntakeSettings { record_max_bytes: usize::try_from(bench.settings.record_max_bytes).unwrap(), ..IntakeSettings::new(Reading::default(), "test") };
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(intake::run(log.clone(), intake, Arc::new(Gauges::new(intake::GROUP)), stop.clone()));
+    let deadline = Instant::now() + LIMIT;
+    loop {
+        let mut accepted = 0;
+        for partition in 0..3 {
+            accepted += log.bounds(ACCEPTED_TRANSACTIONS, partition).await.unwrap().end;
+        }
+        if accepted == 1 {
+            break;
+        }
+        assert!(!running.is_finished() && Instant::now() < deadline, "intake does not go on behind the large record");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    stop.cancel();
+    running.await.unwrap().unwrap();
+    let letters = dead_letters::read_all(&*log).await.unwrap();
+    assert_eq!(letters.len(), 1);
+    let (letter, stored) = (&letters[0].letter, &letters[0].record);
+    assert_eq!((letter.error_class.as_str(), letter.origin.to_string().as_str()), ("record:record_too_large", "hospital-transactions/1/0"));
+    assert_eq!((stored.value.len(), stored.key.as_deref()), (0, Some(b"large".as_slice())));
+    assert_eq!(stored.header(header::VALUE_LEFT_OUT), Some(LARGE.to_string().as_str()));
     bench.done().await;
 }

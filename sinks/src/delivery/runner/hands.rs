@@ -1,0 +1,102 @@
+//! What the runner has to do the machine's tasks with: the store, the log, the dead letters.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use wh_eventlog::dead_letters::{self, DeadLetter, DeadLetterWriter};
+use wh_eventlog::{Bounds, Log, Reader};
+use wh_schemas::position::Origin;
+use wh_schemas::{Reaction, ids};
+use wh_stores::clock;
+
+use crate::delivery::Store;
+use crate::delivery::identity::Binding;
+use crate::delivery::machine::{Answer, Letter, Task};
+
+/// A task that is under way, which has the hands until it ends.
+pub(super) type UnderWay = BoxFuture<'static, (Hands, Answer)>;
+
+pub(super) struct Hands {
+    pub(super) log: Arc<dyn Log>,
+    pub(super) store: Box<dyn Store>,
+    pub(super) binding: Binding,
+    pub(super) letters: DeadLetterWriter,
+    pub(super) stage: &'static str,
+    /// How long rows are kept after their records were appended.
+    pub(super) retention: Option<Duration>,
+    /// Before which rows go, until none of them is left: what grows too old meanwhile goes the next time.
+    pub(super) removing: Option<i64>,
+    pub(super) build: String,
+}
+
+impl Hands {
+    pub(super) fn begin(mut self, task: Task) -> UnderWay {
+        Box::pin(async move {
+            let answer = self.perform(task).await;
+            (self, answer)
+        })
+    }
+
+    async fn perform(&mut self, task: Task) -> Answer {
+        match task {
+            Task::Ask { topic, partitions } => self.ask(&topic, &partitions).await,
+            Task::Bind => Answer::Bound(self.binding.keep(&*self.log, &mut *self.store).await),
+            Task::Write(batch) => Answer::Wrote(self.store.write(batch).await),
+            Task::Bury(letter) => {
+                let record = self.record(letter);
+                Answer::Buried(self.letters.try_bury(vec![record]).await)
+            }
+            Task::Publish => Answer::Published(self.store.publish().await.map(drop)),
+            Task::Retain => Answer::Retained(self.retain().await),
+        }
+    }
+
+    async fn ask(&mut self, topic: &str, partitions: &[u32]) -> Answer {
+        let positions = match self.binding.check(&*self.log, &mut *self.store).await {
+            Ok(()) => self.store.positions(topic).await,
+            Err(reaction) => Err(reaction),
+        };
+        let bounds = if positions.is_ok() { bounds(&*self.log, topic, partitions).await } else { Ok(BTreeMap::new()) };
+        Answer::Stands { positions, bound: self.binding.is_kept(), bounds }
+    }
+
+    fn record(&self, letter: Letter) -> wh_eventlog::Record {
+        let Letter { topic, partition, record, position, class, message, attempts } = letter;
+        let stage = self.stage;
+        let letter = DeadLetter {
+            origin: Origin { topic: topic.to_string(), partition, offset: record.offset },
+            stage: "sink".to_owned(),
+            store: Some(stage.to_owned()),
+            fingerprint: format!("{:016x}", ids::fingerprint(format!("{stage}\0{class}").as_bytes())),
+            error_class: class,
+            error_message: message,
+            position,
+            attempts,
+        };
+        dead_letters::record(&record, &letter, &self.build)
+    }
+
+    /// Removes some of the rows beyond retention; whether more may be left.
+    async fn retain(&mut self) -> Result<bool, Reaction> {
+        let Some(retention) = self.retention else { return Ok(false) };
+        let oldest = || clock::now().0.saturating_sub(i64::try_from(retention.as_micros()).unwrap_or(i64::MAX));
+        let before = self.removing.take().unwrap_or_else(oldest);
+        let removed = self.store.retain(before).await?;
+        if removed == 0 {
+            return Ok(false);
+        }
+        tracing::info!(stage = self.stage, removed, "rows beyond retention removed");
+        self.removing = Some(before);
+        Ok(true)
+    }
+}
+
+async fn bounds(log: &dyn Reader, topic: &str, partitions: &[u32]) -> Result<BTreeMap<u32, Bounds>, Reaction> {
+    let mut found = BTreeMap::new();
+    for partition in partitions {
+        found.insert(*partition, log.bounds(topic, *partition).await?);
+    }
+    Ok(found)
+}
