@@ -3,6 +3,7 @@
 //! What must stay true: a produce returns only after the log holds the records durably; a consumer never jumps over
 //! records silently; what a late owner of a group commits under an older epoch changes nothing.
 
+pub mod crash;
 pub mod dead_letters;
 pub mod embedded;
 pub mod gauges;

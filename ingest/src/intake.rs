@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use wh_eventlog::dead_letters::{self, DeadLetter, DeadLetterWriter, LimitSettings};
 use wh_eventlog::gauges::Gauges;
 use wh_eventlog::retry::{tolerated, until_settled};
-use wh_eventlog::{Bytes, Commit, Event, Fetched, Log, Record, Stored};
+use wh_eventlog::{Bytes, Commit, Event, Fetched, Log, Record, Stored, crash};
 use wh_schemas::position::{ORIGIN_HEADER, ORIGIN_TIME_HEADER, Origin};
 use wh_schemas::topics::{ACCEPTED_TRANSACTIONS, DEAD_LETTERS, HOSPITAL_TRANSACTIONS};
 use wh_schemas::validate::{Fault, FaultCode, MAX_RECORD_BYTES, Reading, Rejection, decode_transaction};
@@ -202,7 +202,10 @@ pub async fn run(log: Arc<dyn Log>, settings: IntakeSettings, gauges: Arc<Gauges
                 let sorting = tokio::task::spawn_blocking(move || sort(&fetched, partitions, &settings));
                 let sorted = sorting.await.map_err(|e| Reaction::fatal(format!("validating records failed: {e}")))?;
                 letters.rows(taken);
+                crash::point("intake.read");
+                let buries = !sorted.dead_letters.is_empty();
                 match letters.bury(sorted.dead_letters, &stop).await {
+                    Ok(true) if buries => crash::point("intake.buried"),
                     Ok(true) => {}
                     Ok(false) => break 'running,
                     Err(reaction) => {
@@ -218,6 +221,7 @@ pub async fn run(log: Arc<dyn Log>, settings: IntakeSettings, gauges: Arc<Gauges
                 if all.await?.iter().any(Option::is_none) {
                     break 'running;
                 }
+                crash::point("intake.produced");
                 let entry = counts.entry(partition).or_default();
                 let told = entry.accepted + entry.dead_letters + entry.gaps;
                 entry.gaps += next_offset.saturating_sub(told + taken);
@@ -247,6 +251,9 @@ async fn commit(consumer: &mut dyn wh_eventlog::Consumer, uncommitted: &mut BTre
         metadata: note(partition),
     });
     if tolerated(consumer.commit(commits.collect()).await, gauges).await?.is_some() {
+        if !uncommitted.is_empty() {
+            crash::point("intake.committed");
+        }
         uncommitted.clear();
     }
     Ok(())

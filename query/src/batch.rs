@@ -1,7 +1,8 @@
 //! From cells to record batches.
 //!
 //! What must stay true: a cell that does not fit its column's type is an error that names the column, never a guess; a batch
-//! without columns still has its number of rows; a batch is handed over before its text outgrows Arrow's 32-bit offsets.
+//! without columns still has its number of rows; a batch is handed over before its text outgrows Arrow's 32-bit offsets. The first batches
+//! are small, so that whoever waits sees the first rows soon.
 
 use std::sync::Arc;
 
@@ -14,6 +15,11 @@ use crate::aggregate::wrapped;
 
 /// Bytes of text after which a batch is handed over, whatever its rows.
 const FULL_BYTES: usize = 16 * 1024 * 1024;
+
+/// Rows of the first batch …
+const FIRST_ROWS: usize = 512;
+/// … and how many times more each next one has, up to what is asked for.
+const GROWTH: usize = 4;
 
 /// One value on its way into a batch, as a store gives it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -66,7 +72,10 @@ impl Column {
     fn push(&mut self, cell: Cell<'_>) -> bool {
         match (self, cell) {
             (Column::Text(column), Cell::Null) => column.append_null(),
-            (Column::Text(column), Cell::Text(text)) => column.append_value(String::from_utf8_lossy(text)),
+            (Column::Text(column), Cell::Text(text)) => match std::str::from_utf8(text) {
+                Ok(text) => column.append_value(text),
+                Err(_) => column.append_value(String::from_utf8_lossy(text)),
+            },
             (Column::Int32(column), Cell::Null) => column.append_null(),
             (Column::Int32(column), Cell::Int(value)) => match i32::try_from(value) {
                 Ok(value) => column.append_value(value),
@@ -108,15 +117,20 @@ pub(crate) struct BatchBuilder {
     columns: Vec<Column>,
     rows: usize,
     bytes: usize,
+    /// Rows of this batch, and of the largest.
     full_rows: usize,
+    most_rows: usize,
 }
 
 impl BatchBuilder {
     /// A builder whose batches have at most `full_rows` rows. `None` when a column's type is none that stores give.
     pub(crate) fn new(schema: SchemaRef, full_rows: usize) -> Option<BatchBuilder> {
-        let capacity = full_rows.min(1024);
+        let most_rows = full_rows.max(1);
+        let full_rows = most_rows.min(FIRST_ROWS);
+        // A look-up has one row.
+        let capacity = full_rows.min(64);
         let columns = schema.fields().iter().map(|field| Column::new(field.data_type(), capacity)).collect::<Option<Vec<_>>>()?;
-        Some(BatchBuilder { schema, columns, rows: 0, bytes: 0, full_rows: full_rows.max(1) })
+        Some(BatchBuilder { schema, columns, rows: 0, bytes: 0, full_rows, most_rows })
     }
 
     /// Adds the next row's value of the column at `index`.
@@ -148,6 +162,11 @@ impl BatchBuilder {
         self.rows += rows;
     }
 
+    /// How many rows the batch has.
+    pub(crate) fn rows(&self) -> usize {
+        self.rows
+    }
+
     /// Whether the batch is to be handed over now.
     pub(crate) fn is_full(&self) -> bool {
         self.rows >= self.full_rows || self.bytes >= FULL_BYTES
@@ -164,6 +183,7 @@ impl BatchBuilder {
         let options = RecordBatchOptions::new().with_row_count(Some(self.rows));
         self.rows = 0;
         self.bytes = 0;
+        self.full_rows = self.full_rows.saturating_mul(GROWTH).min(self.most_rows);
         RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)
     }
 }
@@ -201,6 +221,21 @@ mod tests {
         let batch = builder.finish().unwrap();
         assert_eq!(batch.column(0).as_primitive::<Decimal128Type>().value_as_string(0), "645636042579834306.49");
         assert_eq!(batch.column(1).as_primitive::<Int64Type>().value(0), i64::MIN);
+    }
+
+    #[test]
+    fn the_first_batches_are_small() {
+        let schema = Arc::new(Schema::new(vec![Field::new("whole", DataType::Int64, true)]));
+        let mut builder = BatchBuilder::new(schema, 8_192).unwrap();
+        let mut rows = Vec::new();
+        for _ in 0..4 {
+            while !builder.is_full() {
+                builder.push(0, Cell::Int(7)).unwrap();
+                builder.end_row();
+            }
+            rows.push(builder.finish().unwrap().num_rows());
+        }
+        assert_eq!(rows, [512, 2_048, 8_192, 8_192]);
     }
 
     #[test]

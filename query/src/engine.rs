@@ -15,6 +15,7 @@ use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::{SessionState, SessionStateBuilder, SessionStateDefaults};
 use datafusion::logical_expr::planner::ExprPlanner;
 use datafusion::logical_expr::registry::FunctionRegistry;
+use datafusion::optimizer::{Analyzer, AnalyzerRule};
 use datafusion::prelude::SessionConfig;
 
 use crate::aggregates;
@@ -25,6 +26,7 @@ use crate::catalog::{self, CATALOG, Catalog, DEFAULT_SCHEMA, TableInfo};
 use crate::compute::Compute;
 use crate::errors::QueryError;
 use crate::fulltext;
+use crate::integers::CheckIntegers;
 use crate::json::{self, JsonOperators};
 use crate::late;
 use crate::lateral;
@@ -169,7 +171,7 @@ impl Shared {
 }
 
 /// What sorts and joins may write into the temporary folder when memory does not suffice: 2 GiB.
-const SPILL_BYTES: u64 = 2 << 30;
+pub(crate) const SPILL_BYTES: u64 = 2 << 30;
 
 /// The state from which each query's own is cloned.
 fn state(relations: &[Arc<Relation>], settings: &EngineSettings, zone: &str, pg_catalog: &PgCatalog) -> Result<SessionState, QueryError> {
@@ -219,5 +221,13 @@ pub(crate) fn builder(settings: &EngineSettings, zone: &str) -> Result<SessionSt
         .with_aggregate_functions(SessionStateDefaults::default_aggregate_functions())
         .with_window_functions(SessionStateDefaults::default_window_functions())
         .with_table_function_list(tables)
-        .with_analyzer_rule(Arc::new(lateral::UnnestBeside)))
+        .with_analyzer_rules(analysis()))
+}
+
+/// DataFusion's own rules of analysis; before the one that coerces types, the one of integers, and behind all, that of `unnest`.
+fn analysis() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
+    let mut rules = Analyzer::new().rules;
+    rules.insert(0, Arc::new(CheckIntegers));
+    rules.push(Arc::new(lateral::UnnestBeside));
+    rules
 }

@@ -1,15 +1,18 @@
 //! What can go wrong with a query, said to the analyst who wrote it: what, where, and what to try.
 //!
 //! What must stay true: every failure of DataFusion, Arrow or a store ends in one [`QueryError`]; one that a scan made travels
-//! through DataFusion unchanged; no record's content is in a message that the query's own text does not hold.
+//! through DataFusion unchanged; a record's content is in a message only where it could not be converted as the query asks, so that messages are
+//! for who asked, and never for the log.
 
 use std::fmt;
 
+use arrow::error::ArrowError;
 use datafusion::common::utils::datafusion_strsim::levenshtein;
 use datafusion::common::{Column, DataFusionError, Diagnostic, SchemaError};
 use wh_schemas::arrow::SCORE_COLUMN;
 
 use crate::catalog::PATH;
+use crate::engine::SPILL_BYTES;
 
 /// Why there is no answer, or why it ends early.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -51,6 +54,16 @@ pub enum QueryError {
         line: Option<u64>,
         /// Column of that line, from 1.
         column: Option<u64>,
+    },
+    /// A name that something has already.
+    #[error("there is a {what} {name} already: {remedy}")]
+    Exists {
+        /// What it would be the name of.
+        what: &'static str,
+        /// The name as the statement has it.
+        name: String,
+        /// What to do about it.
+        remedy: &'static str,
     },
     /// What this SQL does not do.
     #[error("{message}{}", Try(hint.as_deref()))]
@@ -110,6 +123,12 @@ pub enum QueryError {
         /// Its limit.
         queries: usize,
     },
+    /// As many stores are read at the same time as may be, and none of these scans came to its end.
+    #[error("{scans} scans run already, and no more may: read the rows of open portals and cursors, or close them, and ask again")]
+    Busy {
+        /// How many may run.
+        scans: usize,
+    },
     /// A store did not answer.
     #[error("{role}: {message}: {remedy}")]
     Store {
@@ -119,6 +138,14 @@ pub enum QueryError {
         message: String,
         /// What to do about it.
         remedy: String,
+    },
+    /// What does not fit into memory was written into the temporary folder, and does not fit there either.
+    #[error("sorting, grouping or joining does not fit into memory, and {message}: read fewer columns or rows, group before joining, or {remedy}")]
+    Disk {
+        /// Why no more can be written.
+        message: String,
+        /// What the operator can do about it.
+        remedy: &'static str,
     },
     /// The query needs more memory than it may have.
     #[error("the query needs more memory than it may have ({message}): read fewer columns or rows, group before joining, or raise sql.memory_mib")]
@@ -192,7 +219,13 @@ impl QueryError {
             DataFusionError::Execution(message) | DataFusionError::Configuration(message) => {
                 QueryError::Invalid { message: first_line(message), line, column, hint: help(diagnostic) }
             }
-            DataFusionError::ArrowError(arrow, _) => QueryError::Invalid { message: first_line(&arrow.to_string()), line, column, hint: None },
+            DataFusionError::ArrowError(arrow, _) => match &**arrow {
+                // Its own message holds the numbers.
+                ArrowError::ArithmeticOverflow(_) => QueryError::Invalid { message: "a number is out of range".to_owned(), line, column, hint: None },
+                ArrowError::IoError(message, _) => spilling(message),
+                other => QueryError::Invalid { message: first_line(&other.to_string()), line, column, hint: None },
+            },
+            DataFusionError::IoError(io) => spilling(&io.to_string()),
             other => QueryError::internal(other.strip_backtrace()),
         }
     }
@@ -207,6 +240,19 @@ impl From<DataFusionError> for QueryError {
 impl From<QueryError> for DataFusionError {
     fn from(error: QueryError) -> Self {
         DataFusionError::External(Box::new(error))
+    }
+}
+
+/// What a failure to write to a disk says: nothing else is written to one while a query runs.
+fn spilling(message: &str) -> QueryError {
+    // `FileSpillWriter` in datafusion-execution, and what the C library says of ENOSPC.
+    if message.contains("used disk space") {
+        let message = format!("the {} GiB that all queries together may write into the temporary folder are used up", SPILL_BYTES >> 30);
+        QueryError::Disk { message, remedy: "raise sql.memory_mib" }
+    } else if message.contains("No space left on device") {
+        QueryError::Disk { message: "the temporary folder is full".to_owned(), remedy: "free space there, or have TMPDIR name another folder" }
+    } else {
+        QueryError::Disk { message: format!("the temporary folder cannot be used: {}", first_line(message)), remedy: "have TMPDIR name a folder that can be written" }
     }
 }
 
@@ -305,6 +351,16 @@ mod tests {
         assert_eq!(nearest("zebra", &tables), Vec::<String>::new());
         let error = planning("table 'wardhouse.ledger.trasactions' not found", &tables, Some(1), Some(15), None);
         assert_eq!(error.to_string(), "line 1, column 15: there is no table ledger.trasactions; did you mean ledger.transactions?");
+    }
+
+    #[test]
+    fn what_does_not_fit_on_the_disk_says_what_to_do() {
+        let limit = "The used disk space during the spilling process has exceeded the allowable limit of 2.0 GB. Please try increasing the config";
+        for (message, word) in [(limit, "the 2 GiB that all queries together"), ("No space left on device (os error 28)", "the temporary folder is full"), ("denied", "cannot be used")] {
+            let io = std::io::Error::other(message);
+            let error = QueryError::from(DataFusionError::from(ArrowError::IoError(message.to_owned(), io)).context("while sorting"));
+            assert!(error.sqlstate() == "53100" && error.to_string().contains(word) && error.hint().is_some(), "{error}");
+        }
     }
 
     #[test]

@@ -29,6 +29,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::aggregate::Aggregation;
+use crate::compute::Readers;
 use crate::errors::QueryError;
 use crate::late;
 use crate::principal::Principal;
@@ -86,6 +87,11 @@ impl Sink {
     /// Rows of one batch.
     pub(crate) fn batch_rows(&self) -> usize {
         self.batch_rows
+    }
+
+    /// Rows that are still wanted.
+    pub(crate) fn left(&self) -> usize {
+        self.left
     }
 
     /// Who asks, where a session does.
@@ -366,7 +372,13 @@ impl ExecutionPlan for ScanExec {
         let left = self.request.limit.unwrap_or(usize::MAX);
         let batch_rows = context.session_config().batch_size();
         let asker = context.session_config().get_extension::<Principal>();
+        let readers = context.session_config().get_extension::<Readers>();
         let begun = async move {
+            // A plan that no session runs has threads of its own.
+            let thread = match readers {
+                Some(readers) => Some(readers.one().await?),
+                None => None,
+            };
             // A join asks for its probe side's first batch only after it has read its build side: its conditions are known now.
             let late = late::known(&late, &columns, scan.as_ref())?;
             let stop = Arc::new(Stop::default());
@@ -374,6 +386,7 @@ impl ExecutionPlan for ScanExec {
             let mut builder = RecordBatchReceiverStreamBuilder::new(Arc::clone(&schema), WAITING);
             let mut sink = Sink { schema: Arc::clone(&schema), sender: builder.tx(), stop, left, batch_rows, asker, meter, map: None, unmapped: None };
             builder.spawn_blocking(move || {
+                let _thread = thread;
                 if sink.left == 0 {
                     return Ok(());
                 }

@@ -2,7 +2,8 @@
 //!
 //! What must stay true: a late condition only removes rows that the join drops anyway, so a part of it that cannot be
 //! translated is left out; whatever is kept is exact. A list of values goes to a store up to a length, and beyond it only the least and
-//! the greatest; where a join divides its build side, a store is asked for what any of its parts needs.
+//! the greatest; of a list of tuples the values of each column; where a join divides its build side, a store is asked for what any of its
+//! parts needs. No list has a value twice: a store may give its row twice.
 
 use std::cmp::Ordering;
 use std::collections::HashSet;
@@ -11,8 +12,8 @@ use std::sync::Arc;
 use arrow::datatypes::Schema;
 use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::Operator;
-use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::{BinaryExpr, CaseExpr, CastExpr, Column, DynamicFilterPhysicalExpr, InListExpr, Literal};
+use datafusion::physical_expr::{PhysicalExpr, ScalarFunctionExpr};
 
 use crate::predicate::{Op, Predicate, Value};
 use crate::pushdown;
@@ -22,6 +23,8 @@ use crate::table::{Scan, Support};
 pub(crate) const MAX_VALUES: usize = 4_000;
 /// Bytes of such a list.
 pub(crate) const MAX_BYTES: usize = 4 << 20;
+/// What a join on several columns makes one value of them with.
+const TUPLE: &str = "struct";
 /// Most values that are looked at for those that differ: a build side may have the same ones often.
 const MAX_SEEN: usize = 200_000;
 
@@ -69,7 +72,30 @@ fn collect(expr: &Arc<dyn PhysicalExpr>, projection: &[usize], schema: &Schema) 
         let parts = parts.map(|part| collect(part, projection, schema)).filter(|members| !members.contains(&Predicate::Or(Vec::new())));
         return parts.reduce(either).unwrap_or_else(|| vec![Predicate::Or(Vec::new())]);
     }
+    if let Some(list) = expr.downcast_ref::<InListExpr>()
+        && let Some(tuple) = list.expr().downcast_ref::<ScalarFunctionExpr>()
+        && tuple.name() == TUPLE
+    {
+        return one_of_tuples(tuple, list, projection, schema);
+    }
     translate(expr, projection, schema).into_iter().collect()
+}
+
+/// What each column of a tuple must be so that the tuple can be one of a list. That they are so together is for the join to tell.
+fn one_of_tuples(tuple: &ScalarFunctionExpr, list: &InListExpr, projection: &[usize], schema: &Schema) -> Vec<Predicate> {
+    if list.negated() || list.len() > MAX_SEEN {
+        return Vec::new();
+    }
+    let of = |place: usize, expr: &Arc<dyn PhysicalExpr>| -> Option<Predicate> {
+        let column = column_of(expr, projection, schema)?;
+        let value = |item: &Arc<dyn PhysicalExpr>| match item.downcast_ref::<Literal>()?.value() {
+            ScalarValue::Struct(tuple) => ScalarValue::try_from_array(tuple.columns().get(place)?.as_ref(), 0).ok(),
+            _ => None,
+        };
+        let values = list.list().iter().map(value).collect::<Option<Vec<ScalarValue>>>()?;
+        one_of(column, values.iter().map(Some), schema)
+    };
+    tuple.args().iter().enumerate().filter_map(|(place, expr)| of(place, expr)).collect()
 }
 
 /// What two conjunctions have in common, made wide enough for both.
@@ -81,9 +107,9 @@ fn either(one: Vec<Predicate>, other: Vec<Predicate>) -> Vec<Predicate> {
 fn wider(one: &Predicate, other: &Predicate) -> Option<Predicate> {
     match (one, other) {
         (Predicate::In { column, values }, Predicate::In { column: same, values: more }) if column == same => {
-            let mut values = values.clone();
-            // A value is met by one part of the build side only.
-            values.extend_from_slice(more);
+            // A value is met by one part of the build side only, unless it is a part of a tuple.
+            let known: HashSet<String> = values.iter().map(ToString::to_string).collect();
+            let values: Vec<Value> = values.iter().chain(more.iter().filter(|value| !known.contains(&value.to_string()))).cloned().collect();
             (values.len() <= MAX_VALUES).then_some(Predicate::In { column: *column, values })
         }
         (Predicate::Compare { column, op, value }, Predicate::Compare { column: same, op: like, value: far }) if column == same && op == like => {
@@ -126,7 +152,8 @@ fn translate(expr: &Arc<dyn PhysicalExpr>, projection: &[usize], schema: &Schema
         if list.negated() || list.len() > MAX_SEEN {
             return None;
         }
-        return one_of(column_of(list.expr(), projection, schema)?, list.list(), schema);
+        let values = list.list().iter().map(|item| item.downcast_ref::<Literal>().map(Literal::value));
+        return one_of(column_of(list.expr(), projection, schema)?, values, schema);
     }
     let both = expr.downcast_ref::<BinaryExpr>()?;
     let op = match both.op() {
@@ -141,11 +168,11 @@ fn translate(expr: &Arc<dyn PhysicalExpr>, projection: &[usize], schema: &Schema
     pushdown::compare(column_of(both.left(), projection, schema)?, op, literal.value(), schema)
 }
 
-/// `column IN (items)`: NULL, to which nothing is equal, is left out.
-fn one_of(column: usize, items: &[Arc<dyn PhysicalExpr>], schema: &Schema) -> Option<Predicate> {
+/// `column IN (literals)`: NULL, to which nothing is equal, is left out.
+fn one_of<'v>(column: usize, literals: impl Iterator<Item = Option<&'v ScalarValue>>, schema: &Schema) -> Option<Predicate> {
     let (mut seen, mut values) = (HashSet::new(), Vec::new());
-    for item in items {
-        let literal = item.downcast_ref::<Literal>()?.value();
+    for literal in literals {
+        let literal = literal?;
         if literal.is_null() || !seen.insert(literal) {
             continue;
         }
@@ -161,6 +188,10 @@ fn one_of(column: usize, items: &[Arc<dyn PhysicalExpr>], schema: &Schema) -> Op
 #[cfg(test)]
 mod tests {
     use super::*;
+    use arrow::array::{Array, ArrayRef, StringArray, StructArray};
+    use arrow::datatypes::{DataType, Field};
+    use datafusion::functions::core::r#struct::StructFunc;
+    use datafusion::logical_expr::ScalarUDF;
     use datafusion::physical_expr::expressions::lit;
 
     fn binary(left: Arc<dyn PhysicalExpr>, op: Operator, right: Arc<dyn PhysicalExpr>) -> Arc<dyn PhysicalExpr> {
@@ -178,6 +209,23 @@ mod tests {
         let predicates = collect(&binary(binary(bounds, Operator::And, foreign), Operator::And, list), &[0], &schema);
         let shown: Vec<String> = predicates.iter().map(|p| p.display(&schema).to_string()).collect();
         assert_eq!(shown, ["transaction_id >= 'a'", "transaction_id <= 'b'", "transaction_id IN ('a', 'b')"]);
+    }
+
+    #[test]
+    fn a_list_of_tuples_says_what_each_column_is_one_of() {
+        let schema = wh_schemas::arrow::transactions();
+        let output = schema.project(&[0, 2]).unwrap();
+        let columns: Vec<Arc<dyn PhysicalExpr>> = vec![Arc::new(Column::new("user_id", 1)), Arc::new(Column::new("transaction_id", 0))];
+        let tuples = StructArray::from(vec![
+            (Arc::new(Field::new("c0", DataType::Utf8, true)), Arc::new(StringArray::from(vec![Some("u"), Some("u"), None])) as ArrayRef),
+            (Arc::new(Field::new("c1", DataType::Utf8, true)), Arc::new(StringArray::from(vec!["a", "b", "c"])) as ArrayRef),
+        ]);
+        let field = Arc::new(Field::new(TUPLE, tuples.data_type().clone(), true));
+        let function = Arc::new(ScalarUDF::new_from_impl(StructFunc::new()));
+        let tuple: Arc<dyn PhysicalExpr> = Arc::new(ScalarFunctionExpr::new(TUPLE, function, columns, field, Arc::default()));
+        let list: Arc<dyn PhysicalExpr> = Arc::new(InListExpr::try_new_from_array(tuple, Arc::new(tuples), false, &output).unwrap());
+        let shown: Vec<String> = collect(&list, &[0, 2], &schema).iter().map(|p| p.display(&schema).to_string()).collect();
+        assert_eq!(shown, ["user_id IN ('u')", "transaction_id IN ('a', 'b', 'c')"]);
     }
 
     /// Least, greatest and list, as a part of a build side says them.
@@ -198,7 +246,7 @@ mod tests {
             let case: Arc<dyn PhysicalExpr> = Arc::new(CaseExpr::try_new(Some(lit(0_u64)), parts, Some(lit(false))).unwrap());
             collect(&case, &[2], &schema).iter().map(|predicate| predicate.display(&schema).to_string()).collect()
         };
-        let shown = case(vec![part(&column, &output, &["b", "d"]), part(&column, &output, &["a", "c"]), lit(false)]);
+        let shown = case(vec![part(&column, &output, &["b", "d"]), part(&column, &output, &["a", "b", "c"]), lit(false)]);
         assert_eq!(shown, ["user_id >= 'a'", "user_id <= 'd'", "user_id IN ('b', 'd', 'a', 'c')"]);
         // Of one part nothing is known.
         assert_eq!(case(vec![part(&column, &output, &["b", "d"]), lit(true)]), [""; 0]);

@@ -5,7 +5,7 @@
 //!   → statement (what is allowed) → fulltext (score()) → planning (DataFusion's planner, parameters, time zone)
 //!   → aggregates, joins (what a store computes itself) → table (one TableProvider) → pushdown (Expr → Predicate, pure)
 //!   → one folder a store: dialect (pure), scan (I/O) → exec (the scan in the plan, its batches' way from a blocking thread), top (ORDER BY
-//!   with LIMIT as a scan of so many rows), parts and surveys (who reads what of a divided scan)
+//!   with LIMIT as a scan of so many rows), parts and surveys (who reads what of a divided scan), settled (positions and rows at once)
 //!   → compute (threads of their own), watch (joins that look at the time), bounded (functions that enlarge)
 //!   → answer (what may end a query early) → whoever asked; queries (who asked what)
 //! ```
@@ -48,9 +48,11 @@ mod fulltext;
 mod headings;
 mod influxdb;
 mod instants;
+mod integers;
 mod joins;
 mod json;
 mod kafka;
+mod kept;
 mod late;
 mod lateral;
 mod log;
@@ -76,6 +78,7 @@ mod reference;
 mod search;
 mod session;
 mod settings;
+mod settled;
 mod shape;
 mod snippet;
 mod sqlite;
@@ -103,6 +106,8 @@ pub use places::Places;
 pub use prepared::{Action, CopyFormat, CopyKind, Prepared};
 pub use principal::{Limits, Principal, Way};
 pub use queries::{Queries, QueryInfo, QueryState};
+#[doc(hidden)]
+pub use search::readings;
 pub use session::Session;
 pub use statement::split;
 pub use unavailable::LateNotices;

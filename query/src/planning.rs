@@ -92,6 +92,7 @@ impl Shared {
         let config = state.config_mut();
         config.set_extension(Arc::clone(&query.work));
         config.set_extension(Arc::new(asker.clone()));
+        config.set_extension(self.compute.readers());
         if let Some(unavailable) = &unavailable {
             config.set_extension(Arc::clone(unavailable));
         }
@@ -114,7 +115,8 @@ impl Shared {
             return Ok(Begun { stream, notices, late });
         }
         let physical = state.query_planner().create_physical_plan(&plan, &state).await.map_err(told)?;
-        let physical = watch::watched(physical, &Watch { stop: query.stop.clone(), deadline: query.deadline }).map_err(told)?;
+        let watch = Watch { stop: query.stop.clone(), deadline: query.deadline };
+        let physical = watch::watched(physical, &watch).map_err(told)?;
         notices.extend(late.take());
         let context = TaskContext::from(&state);
         let context = match asker.limits.memory_bytes {
@@ -127,7 +129,7 @@ impl Shared {
             Some(key) => cache::recorded(&self.cache, &self.stores, key, stream),
             None => stream,
         };
-        let stream = self.compute.stream(stream);
+        let stream = self.compute.stream(stream, watch);
         Ok(Begun { stream, notices, late })
     }
 

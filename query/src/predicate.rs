@@ -117,7 +117,7 @@ pub(crate) enum Predicate {
     Contains { column: usize, text: String },
     /// `match(column, query)`
     Match { column: usize, query: String },
-    /// `column->'a'->>'b' = 'text'`, `IN`, or `IS NOT NULL`; the path is not empty. Stores answer it inexactly.
+    /// `column->'a'->>'b' = 'text'`, `IN`, or `IS NOT NULL`; the path is not empty. Most stores answer it inexactly.
     Member { column: usize, path: Vec<Step>, test: MemberTest },
     /// All of them; `TRUE` when there are none.
     And(Vec<Predicate>),
@@ -145,7 +145,7 @@ impl Predicate {
         self.has(|part| matches!(part, Predicate::Match { .. }))
     }
 
-    /// Whether a member of a JSON value is asked about in it, which no store answers exactly.
+    /// Whether a member of a JSON value is asked about in it, which not every store answers exactly.
     pub(crate) fn has_member(&self) -> bool {
         self.has(|part| matches!(part, Predicate::Member { .. }))
     }
@@ -177,8 +177,8 @@ impl Predicate {
             Predicate::In { column, values } => one(*column) * values.len() as f64,
             Predicate::Null { .. } | Predicate::StartsWith { .. } | Predicate::Contains { .. } => 0.1,
             Predicate::Match { .. } => 0.01,
-            Predicate::Member { test: MemberTest::TextIn(texts), .. } => 0.05 * texts.len() as f64,
-            Predicate::Member { test: MemberTest::Present, .. } => 0.5,
+            Predicate::Member { test, .. } if test.texts().is_empty() => 0.5,
+            Predicate::Member { test, .. } => 0.05 * test.texts().len() as f64,
             Predicate::Flag { .. } => 0.2,
             Predicate::And(inner) => inner.iter().map(|p| p.selectivity(rows, unique)).product(),
             Predicate::Or(inner) => inner.iter().map(|p| p.selectivity(rows, unique)).sum(),

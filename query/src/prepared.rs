@@ -41,6 +41,11 @@ pub enum Action {
     Rollback,
     /// The session is as it was when it was opened.
     Discard,
+    /// A statement is prepared under a name, for `EXECUTE`, which reads as it does.
+    Prepare {
+        /// The name.
+        name: String,
+    },
     /// A prepared statement is let go of.
     Deallocate {
         /// Which; `None` is all of them.
@@ -116,10 +121,21 @@ pub(crate) struct Inner {
 pub(crate) enum Work {
     /// Rows are computed.
     Plan(Box<Planned>),
+    /// Rows of what was prepared under a name are computed.
+    Call(Box<Call>),
+    /// A statement is kept under the name that the action says.
+    Keep(Prepared),
     /// One setting, or all of them.
     Show(Option<String>),
     /// What the action says.
     Action,
+}
+
+/// What was prepared under a name, and what it is to be run with.
+pub(crate) struct Call {
+    pub(crate) prepared: Prepared,
+    /// A SELECT of the values of its parameters.
+    pub(crate) values: Option<DfStatement>,
 }
 
 /// A statement that reads, planned.
@@ -138,6 +154,11 @@ impl fmt::Debug for Prepared {
 }
 
 impl Prepared {
+    /// A statement without parameters.
+    pub(crate) fn of(sql: &str, action: Action, schema: SchemaRef, work: Work) -> Prepared {
+        Prepared(Arc::new(Inner { sql: sql.to_owned(), action, schema, parameters: Vec::new(), columns: Vec::new(), work }))
+    }
+
     /// The statement's text.
     #[must_use]
     pub fn sql(&self) -> &str {

@@ -1,6 +1,7 @@
 //! Who asks, through which way, and what they may take.
 //!
-//! What must stay true: every session has a principal and a role; who is on this machine's own command line is `local`.
+//! What must stay true: every session has a principal and a role; who is on this machine's own command line is `local`. Where nobody proves who they
+//! are, a name is no more than what a client says: there, all are one person.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -53,6 +54,8 @@ const ADMIN: &str = "admin";
 pub struct Principal {
     /// Its name.
     pub name: String,
+    /// Whether it has proven that this is its name.
+    pub proved: bool,
     /// Its role.
     pub role: String,
     /// How it came.
@@ -67,12 +70,44 @@ impl Principal {
     /// Whoever runs commands on this machine: name and role `local`, without limits.
     #[must_use]
     pub fn local(way: Way) -> Principal {
-        Principal { name: "local".to_owned(), role: "local".to_owned(), way, peer: None, limits: Limits::default() }
+        Principal { name: "local".to_owned(), proved: false, role: "local".to_owned(), way, peer: None, limits: Limits::default() }
+    }
+
+    /// Whether both are one person: of one proven name, or neither proven.
+    #[must_use]
+    pub fn is_same(&self, other: &Principal) -> bool {
+        self.is_person(&other.name, other.proved)
     }
 
     /// Whether it may read what a query asks, and end it: its own, and as `admin` everyone's.
     #[must_use]
     pub fn may_read(&self, query: &QueryInfo) -> bool {
-        self.role == ADMIN || self.name == query.principal
+        self.role == ADMIN || self.is_person(&query.principal, query.proved)
+    }
+
+    fn is_person(&self, name: &str, proved: bool) -> bool {
+        self.proved == proved && (!proved || self.name == name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(name: &str, proved: bool) -> Principal {
+        Principal { name: name.to_owned(), proved, ..Principal::local(Way::Postgres) }
+    }
+
+    #[test]
+    fn a_name_counts_where_it_was_proven() {
+        for (one, other, same) in [
+            (named("ann", true), named("ann", true), true),
+            (named("ann", true), named("ben", true), false),
+            (named("ann", false), named("ben", false), true),
+            (named("ann", false), Principal::local(Way::Http), true),
+            (named("ann", true), named("ann", false), false),
+        ] {
+            assert!(one.is_same(&other) == same && other.is_same(&one) == same, "{one:?} {other:?}");
+        }
     }
 }

@@ -56,6 +56,8 @@ pub struct QueryInfo {
     pub session: i32,
     /// Who asked.
     pub principal: String,
+    /// Whether that name was proven.
+    pub proved: bool,
     /// Under which role.
     pub role: String,
     /// How.
@@ -245,6 +247,7 @@ impl Running {
             id: self.id,
             session: self.session,
             principal: self.principal.name.clone(),
+            proved: self.principal.proved,
             role: self.principal.role.clone(),
             way: self.principal.way,
             peer: self.principal.peer,

@@ -2,13 +2,19 @@
 //!
 //! What must stay true: pure; both stores take the same queries, and refuse the others in the same words.
 
+use std::sync::LazyLock;
+
+use ::tantivy::Index;
 use ::tantivy::query::{Occur, QueryParserError};
 use ::tantivy::query_grammar::{self, UserInputAst, UserInputLeaf};
 use arrow::datatypes::{DataType, Schema};
 use wh_stores::alerts;
 use wh_stores::tantivy::layout;
 
+use crate::elasticsearch::matching;
 use crate::errors::QueryError;
+use crate::predicate::Predicate;
+use crate::tantivy;
 
 /// Longest query of a `match`, in bytes …
 pub(crate) const MAX_QUERY: usize = 1_000;
@@ -106,6 +112,22 @@ fn tidied(ast: UserInputAst, query: &str) -> Result<UserInputAst, QueryError> {
             _ => return Err(fault(query, "ranges, sets and patterns are not for match".to_owned(), None)),
         },
     })
+}
+
+/// What each of the two stores is asked for `match(message, query)`, or what is said of a query that it does not take: Tantivy's word first. For tests
+/// that hold the two against each other.
+#[doc(hidden)]
+#[must_use]
+pub fn readings(query: &str) -> [Result<String, QueryError>; 2] {
+    static INDEX: LazyLock<Index> = LazyLock::new(|| {
+        let index = Index::create_in_ram(layout::alert_schema());
+        layout::register_analyzer(&index);
+        index
+    });
+    let schema = wh_schemas::arrow::alerts();
+    let asked = |column| tantivy::query(&schema, &[Predicate::Match { column, query: query.to_owned() }], &INDEX).map(|query| format!("{query:?}"));
+    let column = schema.index_of(alerts::MESSAGE).map_err(QueryError::internal);
+    [column.and_then(asked), matching(alerts::MESSAGE, query).map(|query| query.to_string())]
 }
 
 /// How many words the analyser makes of a text. Both stores have the same.

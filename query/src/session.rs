@@ -14,14 +14,15 @@ use datafusion::sql::parser::Statement as DfStatement;
 use crate::answer::{Answer, QueryResult, text_schema};
 use crate::engine::Shared;
 use crate::errors::QueryError;
+use crate::kept::{self, Kept};
 use crate::parameters;
 use crate::pg_catalog::Facts;
 use crate::planning::Begun;
-use crate::prepared::{Action, Inner, Planned, Prepared, Work};
+use crate::prepared::{Action, Call, Inner, Planned, Prepared, Work};
 use crate::principal::{Principal, Way};
 use crate::queries::Ticket;
 use crate::settings::Settings;
-use crate::statement::{self, Command};
+use crate::statement::{self, Command, Reading};
 
 /// What RESET ALL sets: no setting has this name.
 const ALL: &str = "all";
@@ -33,6 +34,8 @@ pub struct Session {
     id: i32,
     principal: Principal,
     settings: Mutex<Settings>,
+    /// What PREPARE has prepared.
+    kept: Mutex<Kept>,
 }
 
 impl Drop for Session {
@@ -43,7 +46,7 @@ impl Drop for Session {
 
 impl Session {
     pub(crate) fn new(shared: Arc<Shared>, id: i32, principal: Principal, settings: Settings) -> Session {
-        Session { shared, id, principal, settings: Mutex::new(settings) }
+        Session { shared, id, principal, settings: Mutex::new(settings), kept: Mutex::default() }
     }
 
     /// Its number: positive, and no other session's of this process. PostgreSQL's clients take it for the process of the server.
@@ -76,7 +79,7 @@ impl Session {
                 self.run(sql, &settings, plan).await
             }
             command => {
-                let prepared = self.command(sql, command)?;
+                let prepared = self.said(sql, command, &[]).await?;
                 self.execute(&prepared, Vec::new()).await
             }
         }
@@ -87,24 +90,40 @@ impl Session {
     /// # Errors
     /// See [`QueryError`].
     pub async fn prepare(&self, sql: &str, types: &[Option<DataType>]) -> Result<Prepared, QueryError> {
-        match statement::read(sql)? {
-            Command::Read(reading) => {
-                let settings = self.settings().clone();
-                let (timeout, under) = (settings.timeout(), settings.planning());
-                let (shared, sql, types, count, action) = (Arc::clone(&self.shared), sql.to_owned(), types.to_vec(), reading.parameters, reading.action);
-                let statement = self.rewritten(reading.statement);
-                let planned = async move {
-                    let plan = shared.logical(&under, statement.clone()).await?;
-                    let parameters = parameters::types(&plan, &types, count)?;
-                    let columns = parameters::columns(&plan, &types, &parameters)?;
-                    let schema = shared.described(&under, &plan, &parameters)?;
-                    let work = Work::Plan(Box::new(Planned { statement, plan, under }));
-                    Ok(Prepared(Arc::new(Inner { sql, action, schema, parameters, columns, work })))
-                };
-                within(timeout, self.shared.compute.run(planned)).await?
+        self.said(sql, statement::read(sql)?, types).await
+    }
+
+    /// What a command is to do; what reads is planned.
+    async fn said(&self, sql: &str, command: Command, types: &[Option<DataType>]) -> Result<Prepared, QueryError> {
+        match command {
+            Command::Read(reading) => self.planned(sql, reading, types).await,
+            Command::Prepare { name, reading } => {
+                let kept = self.planned(sql, reading, &[]).await?;
+                Ok(Prepared::of(sql, Action::Prepare { name }, Arc::new(Schema::empty()), Work::Keep(kept)))
+            }
+            Command::Execute { name, values } => {
+                let prepared = self.kept().find(&name)?;
+                let schema = prepared.schema();
+                Ok(Prepared::of(sql, Action::Query, schema, Work::Call(Box::new(Call { prepared, values }))))
             }
             command => self.command(sql, command),
         }
+    }
+
+    async fn planned(&self, sql: &str, reading: Reading, types: &[Option<DataType>]) -> Result<Prepared, QueryError> {
+        let settings = self.settings().clone();
+        let (timeout, under) = (settings.timeout(), settings.planning());
+        let (shared, sql, types, count, action) = (Arc::clone(&self.shared), sql.to_owned(), types.to_vec(), reading.parameters, reading.action);
+        let statement = self.rewritten(reading.statement);
+        let planned = async move {
+            let plan = shared.logical(&under, statement.clone()).await?;
+            let parameters = parameters::types(&plan, &types, count)?;
+            let columns = parameters::columns(&plan, &types, &parameters)?;
+            let schema = shared.described(&under, &plan, &parameters)?;
+            let work = Work::Plan(Box::new(Planned { statement, plan, under }));
+            Ok(Prepared(Arc::new(Inner { sql, action, schema, parameters, columns, work })))
+        };
+        within(timeout, self.shared.compute.run(planned)).await?
     }
 
     /// A statement of PostgreSQL's clients about the server, in words that the planner knows.
@@ -130,9 +149,11 @@ impl Session {
             }
             Command::Show(None) => (Action::Show, text_schema(&["name", "setting", "description"]), Work::Show(None)),
             Command::Session(action) => (action, none(), Work::Action),
-            Command::Read(_) => return Err(QueryError::internal("a statement that reads was taken for one that does not")),
+            Command::Read(_) | Command::Prepare { .. } | Command::Execute { .. } => {
+                return Err(QueryError::internal("a statement that reads was taken for one that does not"));
+            }
         };
-        Ok(Prepared(Arc::new(Inner { sql: sql.to_owned(), action, schema, parameters: Vec::new(), columns: Vec::new(), work })))
+        Ok(Prepared::of(sql, action, schema, work))
     }
 
     /// Executes a prepared statement with the values of its parameters. Dropping the stream ends the query.
@@ -142,20 +163,43 @@ impl Session {
     pub async fn execute(&self, prepared: &Prepared, parameters: Vec<ScalarValue>) -> Result<QueryResult, QueryError> {
         let inner = &prepared.0;
         match &inner.work {
-            Work::Plan(_) => {
-                let settings = self.settings().clone();
-                let (shared, own, prepared) = (Arc::clone(&self.shared), settings.clone(), Arc::clone(inner));
-                let plan = async move {
-                    let Work::Plan(planned) = &prepared.work else { return Err(QueryError::internal("a plan became none")) };
-                    let under = own.planning();
-                    let plan = if under == planned.under { planned.plan.clone() } else { shared.logical(&under, planned.statement.clone()).await? };
-                    with_values(plan, parameters, &prepared.parameters, &under.zone)
+            Work::Plan(_) => self.run_planned(&inner.sql, inner, parameters).await,
+            Work::Call(call) => {
+                let values = match &call.values {
+                    Some(values) => self.values(values.clone()).await?,
+                    None => Vec::new(),
                 };
-                self.run(&inner.sql, &settings, plan).await
+                self.run_planned(&inner.sql, &call.prepared.0, values).await
+            }
+            Work::Keep(kept) => {
+                if let Action::Prepare { name } = &inner.action {
+                    self.kept().keep(name, kept.clone())?;
+                }
+                Ok(QueryResult::empty())
             }
             Work::Show(name) => self.shown(name.as_deref()),
             Work::Action => self.act(&inner.action),
         }
+    }
+
+    async fn run_planned(&self, sql: &str, inner: &Arc<Inner>, parameters: Vec<ScalarValue>) -> Result<QueryResult, QueryError> {
+        let settings = self.settings().clone();
+        let (shared, own, prepared) = (Arc::clone(&self.shared), settings.clone(), Arc::clone(inner));
+        let plan = async move {
+            let Work::Plan(planned) = &prepared.work else { return Err(QueryError::internal("a plan became none")) };
+            let under = own.planning();
+            let plan = if under == planned.under { planned.plan.clone() } else { shared.logical(&under, planned.statement.clone()).await? };
+            with_values(plan, parameters, &prepared.parameters, &under.zone)
+        };
+        self.run(sql, &settings, plan).await
+    }
+
+    /// The values that EXECUTE is given.
+    async fn values(&self, statement: DfStatement) -> Result<Vec<ScalarValue>, QueryError> {
+        let settings = self.settings().clone();
+        let (shared, under, statement) = (Arc::clone(&self.shared), settings.planning(), self.rewritten(statement));
+        let values = async move { shared.values(&under, statement).await };
+        within(settings.timeout(), self.shared.compute.run(values)).await?
     }
 
     /// Plans, and begins to hand over rows.
@@ -214,7 +258,10 @@ impl Session {
         match action {
             Action::Set { name, .. } if name == ALL => self.reset(),
             Action::Set { name, value } => self.set(name, value)?,
-            Action::Discard => self.reset(),
+            Action::Discard => self.discard(),
+            Action::Deallocate { name: None } => *self.kept() = Kept::default(),
+            // Whoever speaks PostgreSQL's protocol has statements of its own, one of which may be meant.
+            Action::Deallocate { name: Some(name) } if self.principal.way != Way::Postgres && !self.deallocate(name) => return Err(kept::nothing(name)),
             // Whoever speaks PostgreSQL's protocol holds the cursors; elsewhere there are none.
             Action::Declare { .. } if self.principal.way != Way::Postgres => {
                 return Err(QueryError::Refused {
@@ -244,7 +291,18 @@ impl Session {
         self.settings().show(name).map(|(_, value)| value)
     }
 
-    /// Takes back whatever was set, as DISCARD ALL does.
+    /// Lets go of what PREPARE has prepared under a name. Returns whether there was such a statement.
+    pub fn deallocate(&self, name: &str) -> bool {
+        self.kept().forget(name)
+    }
+
+    /// Takes back whatever was set, and lets go of whatever was prepared, as DISCARD ALL does.
+    pub fn discard(&self) {
+        self.reset();
+        *self.kept() = Kept::default();
+    }
+
+    /// Takes back whatever was set, as RESET ALL does.
     pub fn reset(&self) {
         self.settings().reset_all();
     }
@@ -256,6 +314,10 @@ impl Session {
 
     fn settings(&self) -> MutexGuard<'_, Settings> {
         self.settings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -14,7 +14,9 @@ impl QueryError {
             QueryError::Invalid { message, .. } => invalid(message),
             QueryError::Unknown { what: "table", .. } => "42P01",
             QueryError::Unknown { what: "column", .. } => "42703",
+            QueryError::Unknown { what: "prepared statement", .. } => "26000",
             QueryError::Unknown { .. } => "42883",
+            QueryError::Exists { .. } => "42P05",
             QueryError::Refused { .. } => "0A000",
             QueryError::ReadOnly { .. } => "25006",
             QueryError::Setting { known: true, .. } => "22023",
@@ -22,9 +24,10 @@ impl QueryError {
             QueryError::TooComplex { .. } => "54001",
             QueryError::Cancelled | QueryError::Timeout => "57014",
             QueryError::Limit { .. } | QueryError::TooLarge { .. } => "54000",
-            QueryError::TooMany { .. } => "53300",
+            QueryError::TooMany { .. } | QueryError::Busy { .. } => "53300",
             QueryError::Store { .. } => "58030",
             QueryError::Memory { .. } => "53200",
+            QueryError::Disk { .. } => "53100",
             QueryError::Internal { .. } => "XX000",
         }
     }
@@ -50,6 +53,7 @@ impl QueryError {
         match self {
             QueryError::Syntax { hint, .. } | QueryError::Invalid { hint, .. } | QueryError::Refused { hint, .. } | QueryError::Setting { hint, .. } => hint.as_deref(),
             QueryError::Store { remedy, .. } => Some(remedy),
+            QueryError::Exists { remedy, .. } | QueryError::Disk { remedy, .. } => Some(remedy),
             QueryError::Memory { .. } => Some("read fewer columns or rows, group before joining, or raise sql.memory_mib"),
             QueryError::Limit { .. } => Some("say LIMIT, group, or ask for less"),
             _ => None,
@@ -63,6 +67,8 @@ impl QueryError {
             QueryError::Syntax { message, .. } | QueryError::Invalid { message, .. } | QueryError::Refused { message, .. } | QueryError::Setting { message, .. } => message.clone(),
             QueryError::Unknown { what, name, nearest, .. } => QueryError::Unknown { what, name: name.clone(), nearest: nearest.clone(), line: None, column: None }.to_string(),
             QueryError::Store { role, message, .. } => format!("{role}: {message}"),
+            QueryError::Exists { what, name, .. } => format!("there is a {what} {name} already"),
+            QueryError::Disk { message, .. } => format!("sorting, grouping or joining does not fit into memory, and {message}"),
             QueryError::Memory { message } => format!("the query needs more memory than it may have ({message})"),
             QueryError::Limit { role, rows } => format!("the role {role} may read {rows} rows"),
             other => other.to_string(),

@@ -50,6 +50,21 @@ impl Watch {
         }
         if self.deadline.is_some_and(|deadline| deadline < now) { Err(QueryError::Timeout) } else { Ok(()) }
     }
+
+    /// Waits for the end of the query, and says why it is.
+    pub(crate) async fn ended(&self) -> QueryError {
+        let overdue = async {
+            match self.deadline {
+                Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => QueryError::Cancelled,
+            () = overdue => QueryError::Timeout,
+        }
+    }
 }
 
 /// A plan whose joins look at the time.

@@ -4,7 +4,7 @@
 -- [5…] six values each user: transactions, amount_mean, home_department, last_event, alerts, state; then the ids of users to be removed.
 -- Answers {'kept'} or {'moved'}.
 local found = redis.call('HMGET', KEYS[1], 'next_seq', 'next_offset', 'torn', 'stage')
-if found[1] ~= ARGV[1] or found[2] ~= ARGV[2] or found[3] or found[4] then
+if found[1] ~= ARGV[1] or found[2] ~= ARGV[2] or found[3] or (found[4] and found[4] ~= '') then
   return {'moved'}
 end
 for i = 3, #KEYS do

@@ -287,6 +287,17 @@ impl<'a> Node<'a> {
         }
     }
 
+    /// Whether anything in it is nested deeper than so many levels.
+    #[must_use]
+    pub fn is_deeper_than(&self, levels: usize) -> bool {
+        let is_below = |inner: &Node<'_>| levels == 0 || inner.is_deeper_than(levels - 1);
+        match self {
+            Node::Array(items) => items.iter().any(is_below),
+            Node::Object(fields) => fields.iter().any(|(_, value)| is_below(value)),
+            _ => false,
+        }
+    }
+
     /// Appends the canonical text: keys sorted by their bytes, no blanks, numbers as they were.
     pub fn write_canonical(&self, out: &mut String) {
         match self {
@@ -369,6 +380,11 @@ mod tests {
         assert_eq!(canonical("{\"a\":{\"x\":1,\"x\":2}}"), Err(JsonError::DuplicateKey("x".into())));
         assert_eq!(canonical("{\"a\":1,\"\\u0061\":2}"), Err(JsonError::DuplicateKey("a".into())));
         assert_eq!(canonical("\"\\u0000\""), Err(JsonError::Nul));
+        for (levels, deeper) in [(MAX_DEPTH, false), (MAX_DEPTH + 1, true)] {
+            let text = format!("{}0{}", "[".repeat(levels), "]".repeat(levels));
+            assert_eq!(Node::parse(&text).is_err(), deeper, "{levels}");
+            assert_eq!(Node::parse(&text[1..text.len() - 1]).unwrap().is_deeper_than(MAX_DEPTH - 1), deeper, "{levels}");
+        }
         let bomb = "[".repeat(100_000) + &"]".repeat(100_000);
         assert_eq!(canonical(&bomb), Err(JsonError::TooDeep));
         assert!(matches!(canonical("{\"a\":NaN}"), Err(JsonError::Syntax(_))));

@@ -40,7 +40,7 @@ impl Cents {
         };
         let (mantissa, exponent) = match unsigned.find(['e', 'E']) {
             Some(at) => {
-                let exponent: i32 = unsigned[at + 1..].parse().map_err(|_| AmountError::NotANumber)?;
+                let exponent = exponent(&unsigned[at + 1..]).ok_or(AmountError::NotANumber)?;
                 (&unsigned[..at], exponent)
             }
             None => (unsigned, 0),
@@ -103,6 +103,15 @@ impl Cents {
     }
 }
 
+/// The power of ten that a text names. One with more digits than a number holds is as far beyond every amount as the furthest that it holds.
+fn exponent(text: &str) -> Option<i32> {
+    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    Some(text.parse().unwrap_or(if text.starts_with('-') { i32::MIN } else { i32::MAX }))
+}
+
 impl fmt::Display for Cents {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sign = if self.0 < 0 { "-" } else { "" };
@@ -143,6 +152,8 @@ mod tests {
             ("9999999999999.99", 999_999_999_999_999),
             ("0", 0),
             ("0e999999999", 0),
+            ("0e99999999999", 0),
+            ("0.00e-99999999999", 0),
             ("120e-1", 1200),
         ] {
             assert_eq!(Cents::parse(text), Ok(Cents(cents)), "{text}");
@@ -151,7 +162,7 @@ mod tests {
 
     #[test]
     fn what_is_no_amount_is_named() {
-        for text in ["", "-", "NaN", "Infinity", "1,5", "0x10", "1.2.3", "e5", "٣", "1e", "--1", " 1"] {
+        for text in ["", "-", "NaN", "Infinity", "1,5", "0x10", "1.2.3", "e5", "٣", "1e", "1e+", "1e+-2", "1e1.5", "1e99999999999x", "--1", " 1"] {
             assert_eq!(Cents::parse(text), Err(AmountError::NotANumber), "{text}");
         }
         assert_eq!(Cents::parse("1.234"), Err(AmountError::TooManyPlaces));
@@ -159,6 +170,8 @@ mod tests {
         assert_eq!(Cents::parse("1e-400000000"), Err(AmountError::TooManyPlaces));
         assert_eq!(Cents::parse("10000000000000"), Err(AmountError::TooLarge));
         assert_eq!(Cents::parse("1e400"), Err(AmountError::TooLarge));
+        assert_eq!(Cents::parse("1e99999999999"), Err(AmountError::TooLarge));
+        assert_eq!(Cents::parse("1e-99999999999"), Err(AmountError::TooManyPlaces));
     }
 
     #[test]

@@ -18,6 +18,11 @@ pub const DAY: i64 = 24 * HOUR;
 pub struct Micros(pub i64);
 
 impl Micros {
+    /// The earliest instant that is read and written: 0001-01-01T00:00:00Z.
+    pub const EARLIEST: Micros = Micros(-62_135_596_800 * SECOND);
+    /// The latest: 9999-12-31T23:59:59.999999Z.
+    pub const LATEST: Micros = Micros(253_402_300_800 * SECOND - 1);
+
     /// Reads an RFC 3339 timestamp (`T` or a blank between date and time, fraction optional, cut after microseconds).
     /// One without an offset is read in `zone`; in the hour that occurs twice the earlier is meant, in the
     /// one that does not occur the clock is read as if it had not been put forward.
@@ -63,9 +68,9 @@ impl Micros {
         let leap = second == 60;
         let time = date.and_hms_micro_opt(hour, minute, if leap { 59 } else { second }, if leap { 999_999 } else { micros })?;
         let rest = &bytes[at..];
-        match rest {
-            [] => Some(Micros::from_local(time, zone)),
-            [b'Z' | b'z'] => Some(Micros(time.and_utc().timestamp_micros())),
+        let instant = match rest {
+            [] => Micros::from_local(time, zone),
+            [b'Z' | b'z'] => Micros(time.and_utc().timestamp_micros()),
             [sign @ (b'+' | b'-'), ..] => {
                 let (hours, minutes) = match rest.len() {
                     6 if rest[3] == b':' => (number(at + 1, at + 3)?, number(at + 4, at + 6)?),
@@ -77,10 +82,12 @@ impl Micros {
                     return None;
                 }
                 let offset = i64::from(hours * 60 + minutes) * 60 * SECOND * if *sign == b'-' { -1 } else { 1 };
-                Some(Micros(time.and_utc().timestamp_micros() - offset))
+                Micros(time.and_utc().timestamp_micros() - offset)
             }
-            _ => None,
-        }
+            _ => return None,
+        };
+        // An offset can lead out of the years that are written with four digits, and what is written must read back.
+        (Micros::EARLIEST..=Micros::LATEST).contains(&instant).then_some(instant)
     }
 
     /// The instant at which a clock on the wall of `zone` shows `time`.
@@ -161,6 +168,8 @@ mod tests {
         assert_eq!(t("2026-03-01 08:30:00.5").as_deref(), Some("2026-03-01T08:30:00.500000Z"));
         assert_eq!(t("2026-03-01T08:30:00.123456789+02:00").as_deref(), Some("2026-03-01T06:30:00.123456Z"));
         assert_eq!(t("2026-03-01T08:30").as_deref(), Some("2026-03-01T08:30:00Z"));
+        assert_eq!(t("0001-01-01T01:00:00+01:00").as_deref(), Some("0001-01-01T00:00:00Z"));
+        assert_eq!(t("9999-12-31T22:59:59.999999-01:00").as_deref(), Some("9999-12-31T23:59:59.999999Z"));
         for bad in [
             "",
             "yesterday",
@@ -171,6 +180,8 @@ mod tests {
             "2026-03-01T08:30:00.",
             "2026-03-01T08:30:00 Zulu",
             "0000-01-01T00:00:00Z",
+            "0001-01-01T00:59:59.999999+01:00",
+            "9999-12-31T23:00:00-01:00",
         ] {
             assert_eq!(t(bad), None, "{bad}");
         }

@@ -7,6 +7,7 @@
 use std::fmt;
 
 use chrono_tz::Tz;
+use hashbrown::HashSet;
 use serde_json::value::RawValue;
 
 use crate::ids;
@@ -382,11 +383,14 @@ impl Fields<'_> {
                 Err(error) => return self.fault("metadata", json_code(&error), error.to_string()),
             },
         };
-        let mut labels = take_object(&mut fields, "_labels");
-        let mut extra = take_object(&mut fields, "_extra");
+        let mut labels = Gathered::of(take_object(&mut fields, "_labels"));
+        let mut extra = Gathered::of(take_object(&mut fields, "_extra"));
         for (key, value) in beside {
             match Node::parse(value.get()) {
-                Ok(node) => put(if self.is_label(&key) { &mut labels } else { &mut extra }, key, node),
+                Ok(node) => {
+                    let aside = if self.is_label(&key) { &mut labels } else { &mut extra };
+                    aside.put(key, node);
+                }
                 Err(error) => {
                     let field: String = key.chars().take(64).collect();
                     return self.fault(&field, json_code(&error), error.to_string());
@@ -396,16 +400,20 @@ impl Fields<'_> {
         let (found, kept): (Vec<_>, Vec<_>) = fields.into_iter().partition(|(key, _)| self.is_label(key));
         let mut fields = kept;
         for (key, node) in found {
-            put(&mut labels, key, node);
+            labels.put(key, node);
         }
-        if !labels.is_empty() {
-            fields.push(("_labels".into(), Node::Object(labels)));
+        for (name, Gathered { members, .. }) in [("_labels", labels), ("_extra", extra)] {
+            if !members.is_empty() {
+                fields.push((name.into(), Node::Object(members)));
+            }
         }
-        if !extra.is_empty() {
-            fields.push(("_extra".into(), Node::Object(extra)));
+        let metadata = Node::Object(fields);
+        if metadata.is_deeper_than(json::MAX_DEPTH) {
+            // What is set aside lies deeper there than where it was sent; what is kept must be readable again, by its hash among others.
+            return self.fault("metadata", FaultCode::TooDeep, format!("{}, with what is kept under _labels and _extra", JsonError::TooDeep));
         }
         let mut text = String::with_capacity(raw.map_or(2, |raw| raw.get().len() + 16));
-        Node::Object(fields).write_canonical(&mut text);
+        metadata.write_canonical(&mut text);
         match RawValue::from_string(text) {
             Ok(raw) => Some(RawObject(std::borrow::Cow::Owned(raw))),
             Err(error) => self.fault("metadata", FaultCode::InvalidJson, error.to_string()),
@@ -428,15 +436,29 @@ fn take_object<'a>(fields: &mut Members<'a>, name: &'static str) -> Members<'a> 
     }
 }
 
-/// Adds a member; where the name is taken, under the name with a number behind it, so that nothing sent is lost.
-fn put<'a>(members: &mut Members<'a>, key: Text<'a>, node: Node<'a>) {
-    let mut name = key.clone();
-    let mut number = 2;
-    while members.iter().any(|(taken, _)| *taken == name) {
-        name = Text::from(format!("{key}_{number}"));
-        number += 1;
+/// Members to which others are added.
+struct Gathered<'a> {
+    members: Members<'a>,
+    /// Their names: a record may hold thousands of unknown fields, and looking through all for each would take seconds.
+    taken: HashSet<Text<'a>>,
+}
+
+impl<'a> Gathered<'a> {
+    fn of(members: Members<'a>) -> Gathered<'a> {
+        let taken = members.iter().map(|(key, _)| key.clone()).collect();
+        Gathered { members, taken }
     }
-    members.push((name, node));
+
+    /// Adds a member; where the name is taken, under the name with a number behind it, so that nothing sent is lost.
+    fn put(&mut self, key: Text<'a>, node: Node<'a>) {
+        let mut name = key.clone();
+        let mut number = 2;
+        while !self.taken.insert(name.clone()) {
+            name = Text::from(format!("{key}_{number}"));
+            number += 1;
+        }
+        self.members.push((name, node));
+    }
 }
 
 /// At most forty characters of what was found.

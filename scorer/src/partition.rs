@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use wh_eventlog::dead_letters::{self, DeadLetter};
 use wh_eventlog::{Bytes, Record, Stored};
 use wh_schemas::position::{ORIGIN_HEADER, ORIGIN_TIME_HEADER, Origin, Seq, SeqPosition, Source};
-use wh_schemas::{AcceptedTransaction, ids, topics};
+use wh_schemas::{AcceptedTransaction, Micros, ids, topics};
 
 use crate::account_activity;
 use crate::control::{self, At, Change, ControlState, InForce};
@@ -247,7 +247,8 @@ impl PartitionScorer {
                     self.touched.insert(observation.user_id.to_owned());
                 }
                 self.record.counts.scored += 1;
-                let stream_time = self.engine.stream_time().newest().unwrap_or(transaction.timestamp);
+                // Before the first plausible record the stream has no time: that of an implausible one, of the year 9999 say, would be the patterns' for ever.
+                let stream_time = self.engine.stream_time().newest().unwrap_or(Micros::EARLIEST);
                 out.activities.push((position.seq, account_activity::record(&transaction, &score, position, stream_time)));
                 output::scored(transaction, score, &context)
             }

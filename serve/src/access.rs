@@ -73,7 +73,7 @@ impl Access {
         for user in &settings.users {
             let password = user.password.expose_secret();
             let limits = settings.roles.get(&user.role).cloned().unwrap_or_default();
-            let principal = Principal { name: user.name.clone(), role: user.role.clone(), way: Way::Postgres, peer: None, limits };
+            let principal = Principal { name: user.name.clone(), proved: true, role: user.role.clone(), way: Way::Postgres, peer: None, limits };
             let salted = gen_salted_password(password, &salt(&user.name, &secret), SCRAM_ITERATIONS);
             users.insert(user.name.clone(), User { principal, salted, digest: gen_salted_password(password, &secret, 1) });
         }
@@ -89,7 +89,7 @@ impl Access {
     /// Who someone is where everyone may connect.
     #[must_use]
     pub fn trusted(&self, name: &str, way: Way) -> Principal {
-        Principal { name: name.to_owned(), role: LOCAL_ROLE.to_owned(), way, peer: None, limits: Limits::default() }
+        Principal { name: name.to_owned(), proved: false, role: LOCAL_ROLE.to_owned(), way, peer: None, limits: Limits::default() }
     }
 
     /// Certificate and key, where they are configured; without application protocols.
@@ -182,6 +182,7 @@ mod tests {
         let access = access();
         let ann = access.basic("ann", "pencil").unwrap();
         assert_eq!((ann.name.as_str(), ann.role.as_str(), ann.limits.rows), ("ann", "analyst", Some(10)));
+        assert!(ann.proved && !access.trusted("ann", Way::Postgres).proved);
         assert_eq!(access.basic("ann", "pencils"), None);
         assert_eq!(access.basic("bob", "pencil"), None);
         assert_eq!(access.basic("", ""), None);

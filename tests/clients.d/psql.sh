@@ -117,6 +117,7 @@ shows() {
     asks -c 'SHOW ALL' && says statement_timeout
 }
 begins() { types $'BEGIN;\nSELECT 1;\nCOMMIT;\nBEGIN READ ONLY;\nDECLARE c CURSOR FOR SELECT transaction_id FROM ledger.transactions ORDER BY 1;\nFETCH 2 FROM c;\nFETCH FORWARD 3 FROM c;\nCLOSE c;\nROLLBACK;\nDISCARD ALL;\nDEALLOCATE ALL;' && says 'CLIENT-1' 'CLIENT-2' '(2 rows)' '(3 rows)'; }
+prepares() { types $'PREPARE p (bigint) AS SELECT $1 + 1 AS more;\nEXECUTE p (41);\nDEALLOCATE p;' && says 'PREPARE' 'more' '42' 'DEALLOCATE'; }
 errs() {
     asks -v VERBOSITY=verbose -c 'SELECT transaction_id FROM ledger.transactons'
     says 'ERROR:  42P01' '^' || return 1
@@ -182,6 +183,7 @@ if [ -z "$basics" ]; then
     check 'FETCH_COUNT reads by a cursor' fetches
     check '\timing, \x, \gset, \gexec, \crosstabview, SHOW' shows
     check 'BEGIN, DECLARE, FETCH, CLOSE, ROLLBACK, DISCARD, DEALLOCATE' begins
+    check 'PREPARE, EXECUTE, DEALLOCATE' prepares
     check 'errors with SQLSTATE and a mark at the place' errs
 fi
 check 'Ctrl-C cancels; system.queries says so within 1 s' interrupts

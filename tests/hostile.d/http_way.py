@@ -26,14 +26,17 @@ class Way:
         form = dice.choice(["json", "json", "json", "ndjson", "csv", "arrow"])
         if statement.answer is not None:
             form = "json"
+        response = None
         try:
             body = json.dumps({"sql": statement.sql, "parameters": statement.parameters, "format": form}).encode()
             self.connection.request("POST", "/v1/sql", body, {"Content-Type": "application/json", "Authorization": KNOWN})
             response = self.connection.getresponse()
             content = response.read()
         except (OSError, http.client.HTTPException) as error:
-            # An answer as CSV or Arrow that fails breaks off; one that is refused for its size may be refused before it is read.
             self.close()
+            # CSV and Arrow have no room for a failure behind the rows: the answer breaks off, and why is asked for.
+            if response is not None and response.status == 200 and form in ("csv", "arrow"):
+                return self.broken_off(response.headers.get("X-Wardhouse-Query-Id"))
             return Outcome(error=f"{type(error).__name__}: {error}", broken=True)
         if form != "json" and response.status == 200:
             return Outcome(rows=content.count(b"\n"))
@@ -46,6 +49,14 @@ class Way:
             return Outcome(error=str(found["error"]["message"]), sqlstate=found["error"]["sqlstate"])
         rows = found["rows"]
         return Outcome(len(rows), rows[0][0] if rows and rows[0] else None)
+
+    def broken_off(self, number):
+        asking = http.client.HTTPConnection("127.0.0.1", self.server.http, timeout=60)
+        with contextlib.closing(asking):
+            asking.request("GET", f"/v1/sql/queries/{number}", headers={"Authorization": KNOWN})
+            query = json.loads(asking.getresponse().read())
+        # Nothing but a failure may break off an answer.
+        return Outcome(error=query.get("error") or query.get("state") or str(query), broken=query.get("state") not in ("failed", "cancelled"))
 
     def close(self):
         if self.connection is not None:

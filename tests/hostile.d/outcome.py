@@ -37,5 +37,5 @@ class Outcome:
     error: str = ""
     # Of the error, where the protocol has one.
     sqlstate: str = ""
-    # The connection ended with it.
+    # The connection ended with it, and nothing told why.
     broken: bool = False

@@ -106,7 +106,7 @@ def injections(dice):
 
 
 def depths(dice):
-    deep = dice.choice([70, 500, 5_000, 50_000])
+    deep = dice.choice([20, 40, 70, 500, 5_000, 50_000])
     wide = dice.choice([1_000, 10_000, 30_000])
     return Statement(
         "depth",
@@ -120,6 +120,9 @@ def depths(dice):
                 lambda: "SELECT * FROM " + "(SELECT * FROM " * deep + "ledger.user_profiles" + ") x" * deep,
                 lambda: "SELECT " + "ARRAY[" * deep + "1" + "]" * deep,
                 lambda: "SELECT 1" + "::int" * deep,
+                lambda: "SELECT " + "CAST(" * deep + "1 1" + " AS int)" * deep,
+                lambda: "SELECT " + "(SELECT " * deep + "1" + ")" * deep,
+                lambda: "SELECT " + "coalesce(1, substring(" * deep + "1 1" + "))" * deep,
                 lambda: "SELECT 1 WHERE " + "EXISTS (SELECT 1 WHERE " * deep + "true" + ")" * deep,
                 lambda: " UNION ALL ".join(["SELECT 1"] * wide),
                 lambda: "SELECT " + " + ".join(["1"] * wide),

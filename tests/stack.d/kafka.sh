@@ -6,6 +6,8 @@ KAFKA_LOG4J=2.24.3
 KAFKA_PIN=1d6821540ce19b51cf52e86bbc549c6b1dcc588dec1dfcbcf22b3f5ef302ef08
 KAFKA_PORT=29092
 kafka_home=$servers/kafka-$KAFKA_VERSION
+# A plain broker listens a second time, so many ports higher, and sends who comes there on to a port as much higher again: that of a proxy.
+KAFKA_LINK=10
 
 kafka_role() { echo log; }
 kafka_port() { port $((KAFKA_PORT + 2 * (${1:-1} - 1))); }
@@ -36,7 +38,7 @@ END
 }
 
 kafka_configure() {
-    local id cluster format count client voters=() scheme=PLAINTEXT
+    local id cluster format count client voters=() scheme=PLAINTEXT listens advertises
     count=$(kafka_brokers)
     echo "$count" >"$dir/brokers"
     if [ "$variant" = plain ] && [ "$count" -ne "${WARDHOUSE_STACK_BROKERS:-$count}" ]; then
@@ -56,14 +58,19 @@ END
     for ((id = 1; id <= count; id++)); do
         client=$(kafka_port "$id")
         voters+=("$id@127.0.0.1:$((client + 1)):$(kafka_id "folder.$id")")
+        listens=$scheme://127.0.0.1:$client advertises=$scheme://127.0.0.1:$client
+        if [ "$variant" = plain ]; then
+            listens+=,LINK://127.0.0.1:$((client + KAFKA_LINK))
+            advertises+=,LINK://127.0.0.1:$((client + 2 * KAFKA_LINK))
+        fi
         cat >"$dir/server.$id.properties" <<END
 process.roles=broker,controller
 node.id=$id
-listeners=$scheme://127.0.0.1:$client,CONTROLLER://127.0.0.1:$((client + 1))
-advertised.listeners=$scheme://127.0.0.1:$client
+listeners=$listens,CONTROLLER://127.0.0.1:$((client + 1))
+advertised.listeners=$advertises
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=$scheme
-listener.security.protocol.map=CONTROLLER:PLAINTEXT,$scheme:$scheme
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,LINK:PLAINTEXT,$scheme:$scheme
 controller.quorum.bootstrap.servers=$(for ((n = 1; n <= count; n++)); do printf '127.0.0.1:%s,' "$(($(kafka_port "$n") + 1))"; done | sed 's/,$//')
 log.dirs=$dir/data.$id
 offsets.topic.replication.factor=$count
@@ -147,7 +154,17 @@ kafka_url() {
     echo "kafka://${list#,}$([ "$variant" = plain ] || echo '?tls=true')"
 }
 
-kafka_variables() { :; }
+# Where a proxy is to listen for each broker, and where it is to pass on to.
+kafka_variables() {
+    local id count client list=
+    [ "$variant" = plain ] || return 0
+    count=$(kafka_brokers)
+    for ((id = 1; id <= count; id++)); do
+        client=$(kafka_port "$id")
+        list+=,127.0.0.1:$((client + 2 * KAFKA_LINK))=127.0.0.1:$((client + KAFKA_LINK))
+    done
+    echo "KAFKA_LINK ${list#,}"
+}
 
 kafka_section() {
     [ "$variant" = secure ] || return 0

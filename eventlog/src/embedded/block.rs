@@ -15,6 +15,10 @@ const VERSION: u8 = 1;
 const HEADER: usize = 14;
 /// Largest payload of one batch before compression.
 pub const MAX_RAW_BYTES: usize = 64 * 1024 * 1024;
+/// A record takes no fewer bytes than this: three lengths of 0.
+const LEAST_RECORD: usize = 3;
+/// Records that room is made for before any is read: a header that was made up must not cost more memory than what stands behind it.
+const ROOM: usize = 4_096;
 /// Payloads below this are kept as they are.
 const COMPRESS_FROM: usize = 256;
 const ZSTD_LEVEL: i32 = 1;
@@ -139,7 +143,7 @@ pub fn decode(data: &[u8], base_offset: u64, append_time: i64) -> Result<Vec<Sto
     if checksum(&header[..10], payload) != number(10) {
         return Err(BlockError::Damaged("checksum"));
     }
-    if length > MAX_RAW_BYTES || count > length {
+    if length > MAX_RAW_BYTES || count > length / LEAST_RECORD {
         return Err(BlockError::Damaged("length"));
     }
     let raw = match header[1] {
@@ -151,7 +155,7 @@ pub fn decode(data: &[u8], base_offset: u64, append_time: i64) -> Result<Vec<Sto
         return Err(BlockError::Damaged("length"));
     }
     let mut cursor = Cursor { bytes: Bytes::from(raw), at: 0 };
-    let mut records = Vec::with_capacity(count);
+    let mut records = Vec::with_capacity(count.min(ROOM));
     for i in 0..count {
         let key = match cursor.length()? {
             0 => None,
@@ -172,6 +176,15 @@ pub fn decode(data: &[u8], base_offset: u64, append_time: i64) -> Result<Vec<Sto
         return Err(BlockError::Damaged("bytes left over"));
     }
     Ok(records)
+}
+
+/// Puts the checksum that belongs there into bytes that are to look like a batch, so that a test reaches what is read behind it.
+#[doc(hidden)]
+pub fn seal(data: &mut [u8]) {
+    if let Some((header, payload)) = data.split_at_mut_checked(HEADER) {
+        let checksum = checksum(&header[..10], payload);
+        header[10..].copy_from_slice(&checksum.to_le_bytes());
+    }
 }
 
 #[cfg(test)]
@@ -202,6 +215,20 @@ mod tests {
             data[at] ^= flip;
             let found = decode(&data, 0, 0);
             prop_assert!(found.is_err(), "byte {} of {}", at, data.len());
+        }
+
+        #[test]
+        fn a_header_that_was_made_up_is_refused(count: u32, length: u32, payload in proptest::collection::vec(any::<u8>(), 0..60)) {
+            let mut data = vec![VERSION, 0];
+            data.extend(count.to_le_bytes());
+            data.extend(length.to_le_bytes());
+            data.extend([0; 4]);
+            data.extend(&payload);
+            seal(&mut data);
+            // It may be one by chance; what it says is there then.
+            if let Ok(records) = decode(&data, 0, 0) {
+                prop_assert!(records.len() * LEAST_RECORD <= payload.len());
+            }
         }
 
         #[test]

@@ -11,7 +11,7 @@ use wh_schemas::topics::{self, TopicSpec};
 use wh_stores::{clock, sqlite};
 
 use super::{Settings, retention};
-use crate::{Assignment, Commit, Offset};
+use crate::{Assignment, Commit, Offset, crash};
 
 type Reply<T> = oneshot::Sender<Result<T, Reaction>>;
 
@@ -72,6 +72,7 @@ impl Writer {
             if let Err(reaction) = &outcome {
                 tracing::error!(store = "log", class = reaction.class(), "writing failed: {reaction}");
             }
+            crash::point("log.durable");
             for answer in answers {
                 answer(outcome.clone());
             }
@@ -89,6 +90,7 @@ impl Writer {
             for command in commands.by_ref() {
                 run(&transaction, command, &self.settings, &mut size, answers).map_err(|e| told(&e))?;
             }
+            crash::point("log.written");
             transaction.commit().map_err(|e| told(&e))
         })();
         if outcome.is_err() {

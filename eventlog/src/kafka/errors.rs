@@ -3,7 +3,7 @@
 //! | reaction | codes |
 //! |---|---|
 //! | fatal: credentials, rights | authentication, SASL, TLS, authorization of topic, group or cluster |
-//! | fatal: it is not there | unknown topic or partition, a position out of range, a truncated log |
+//! | fatal: it is not there | a topic or partition that the brokers do not know, a position out of range, a truncated log |
 //! | fatal: it cannot be so | replication, configuration, policy, versions, group protocols, session bounds, a fenced instance id |
 //! | fatal: no gap may be left | what an idempotent producer cannot repair |
 //! | rejected | a record or batch that is too large |
@@ -52,7 +52,7 @@ pub(super) fn of_code(what: &str, code: Code) -> Reaction {
         Code::ClusterAuthorizationFailed | Code::TransactionalIdAuthorizationFailed | Code::DelegationTokenAuthorizationFailed => {
             fatal("this user lacks rights on the cluster: run `wardhouse migrate` with one who may create topics, and allow idempotent writes")
         }
-        Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition | Code::UnknownTopicId => {
+        Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownTopicId => {
             fatal("it is not there: run `wardhouse migrate`, or check the brokers and the namespace in stores.log")
         }
         Code::OffsetOutOfRange | Code::AutoOffsetReset | Code::LogTruncation => {
@@ -91,6 +91,8 @@ pub(super) fn of_code(what: &str, code: Code) -> Reaction {
         Code::IllegalGeneration | Code::UnknownMemberId | Code::RebalanceInProgress | Code::AssignmentLost | Code::FencedMemberEpoch | Code::StaleMemberEpoch => {
             Reaction::transient(format!("{what}: {code}: the group has moved on; the partitions will be told anew"))
         }
+        // `Code::UnknownPartition` is the client's own word for what it has not learnt in time, behind brokers that answer slowly. Whether a
+        // partition is there, they themselves are asked before.
         _ => Reaction::transient(format!("{what}: {code}")),
     }
 }
@@ -168,6 +170,7 @@ mod tests {
             Code::RebalanceInProgress,
             Code::OffsetNotAvailable,
             Code::ThrottlingQuotaExceeded,
+            Code::UnknownPartition,
         ] {
             assert_eq!(of_code("x", code).class(), "transient", "{code:?}");
         }

@@ -37,6 +37,11 @@ pub(super) struct Row {
 }
 
 impl Row {
+    /// With the line ends, as far as it is held.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// Without the line end.
     pub(super) fn text(&self) -> &[u8] {
         without_line_end(&self.bytes)

@@ -10,6 +10,7 @@
 mod batch;
 mod csv;
 mod deliver;
+mod held;
 mod progress;
 mod reader;
 #[cfg(test)]
@@ -30,6 +31,8 @@ use wh_schemas::topics::HOSPITAL_TRANSACTIONS;
 use wh_schemas::validate::Reading;
 
 use batch::Batch;
+#[doc(hidden)]
+pub use held::{CsvOutcome, CsvRead, CsvRow, read_csv};
 use reader::Opened;
 use rejects::Rejects;
 

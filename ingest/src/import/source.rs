@@ -54,7 +54,7 @@ impl Source {
         if mark.starts_with(&[0xff, 0xfe]) || mark.starts_with(&[0xfe, 0xff]) {
             return Err(ImportError::Utf16 { name });
         }
-        let mut lines = Lines { reader, passed: 0, waiting: VecDeque::new() };
+        let mut lines = Lines::new(reader);
         if mark == [0xef, 0xbb, 0xbf] {
             // The mark says how the file is encoded and is no part of its first record.
             lines.reader.consume(mark.len());
@@ -186,6 +186,11 @@ pub(super) struct Lines {
 }
 
 impl Lines {
+    /// Those that a reader gives.
+    pub(super) fn new(reader: Box<dyn BufRead>) -> Lines {
+        Lines { reader, passed: 0, waiting: VecDeque::new() }
+    }
+
     /// Reads the next line into `line`; `false` at the end of the input.
     pub(super) fn next(&mut self, line: &mut Line) -> io::Result<bool> {
         if let Some(waiting) = self.waiting.pop_front() {

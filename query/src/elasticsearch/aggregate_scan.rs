@@ -10,7 +10,8 @@ use wh_stores::elasticsearch::{Client, Failure, Method};
 
 use super::aggregates::{self, Answer, Bucket, Found};
 use super::dialect;
-use super::scan::{AlertsScan, KEEP_ALIVE, close};
+use super::scan::{AlertsScan, Answered, KEEP_ALIVE, close};
+use super::store::Positions;
 use crate::aggregate::{Aggregation, Function};
 use crate::errors::QueryError;
 use crate::exec::Sink;
@@ -52,18 +53,32 @@ impl Prepared for AlertsAggregate {
 
     fn run(&self, _part: usize, late: &[Predicate], sink: &mut Sink) -> Result<(), QueryError> {
         let out = Groups::new(&self.aggregation, sink)?;
-        let Some(seen) = out.sink().wait(self.scan.seen()) else { return Ok(()) };
-        let (client, positions) = seen?;
+        let Some(client) = out.sink().wait(self.scan.client()) else { return Ok(()) };
+        let client = client?;
         let predicates: Vec<&Predicate> = self.request.predicates.iter().chain(late).collect();
-        let query = dialect::query(&self.scan.schema, &predicates, false, Some(&positions))?;
         let size = self.scan.store.settings.page_rows;
-        let body = aggregates::body(&self.scan.schema, &self.aggregation, &query, size);
-        let mut reading = Reading { of: self, client, query, body, size, view: None, out };
+        let ask = async |positions: &Positions| -> Result<(Value, Value, Answered), QueryError> {
+            let query = dialect::query(&self.scan.schema, &predicates, false, Some(positions))?;
+            let body = aggregates::body(&self.scan.schema, &self.aggregation, &query, size);
+            let first = self.send(&client, &self.scan.path(), &body).await?;
+            Ok((query, body, first))
+        };
+        let Some(begun) = out.sink().wait(self.scan.below_positions(&client, ask)) else { return Ok(()) };
+        let (query, body, first) = begun?;
+        let mut reading = Reading { of: self, client, query, body, size, first: Some(first), view: None, out };
         let outcome = reading.read();
         if let Some(view) = reading.view.take() {
             close(&reading.client, &view);
         }
         if outcome? { reading.out.end().map_err(|fault| self.scan.store.damaged(&fault)) } else { Ok(()) }
+    }
+}
+
+impl AlertsAggregate {
+    async fn send(&self, client: &Client, path: &str, body: &Value) -> Result<Answered, QueryError> {
+        let body = serde_json::to_vec(body).map_err(QueryError::internal)?;
+        let query = [("allow_partial_search_results", "false"), ("filter_path", WANTED)];
+        Ok(client.send(Method::Post, path, &query, Some(&body)).await)
     }
 }
 
@@ -76,6 +91,8 @@ struct Reading<'a> {
     body: Value,
     /// Groups of one page.
     size: usize,
+    /// The first answer, before it is read.
+    first: Option<Answered>,
     /// The view of the indexes, where there is more than one page.
     view: Option<String>,
     out: Groups<'a>,
@@ -110,21 +127,27 @@ impl Reading<'_> {
 
     /// Sends a search. `None` when no more rows are wanted; nothing in it where there is no index yet.
     fn search(&self, body: &Value) -> Result<Option<Option<Vec<u8>>>, QueryError> {
-        let body = serde_json::to_vec(body).map_err(QueryError::internal)?;
-        let path = if self.view.is_some() { "_search".to_owned() } else { format!("{}/_search", self.of.scan.store.settings.alerts()) };
-        let query = [("allow_partial_search_results", "false"), ("filter_path", WANTED)];
-        match self.out.sink().wait(self.client.send(Method::Post, &path, &query, Some(&body))) {
-            None => Ok(None),
-            Some(Ok(answer)) => Ok(Some(Some(answer))),
-            Some(Err(failure)) if failure.is(404, "index_not_found_exception") => Ok(Some(None)),
-            Some(Err(failure)) => Err(self.failed(&failure)),
+        let path = if self.view.is_some() { "_search".to_owned() } else { self.of.scan.path() };
+        let Some(answer) = self.out.sink().wait(self.of.send(&self.client, &path, body)) else { return Ok(None) };
+        self.answered(answer?).map(Some)
+    }
+
+    fn answered(&self, answer: Answered) -> Result<Option<Vec<u8>>, QueryError> {
+        match answer {
+            Ok(answer) => Ok(Some(answer)),
+            Err(failure) if failure.is(404, "index_not_found_exception") => Ok(None),
+            Err(failure) => Err(self.failed(&failure)),
         }
     }
 
     /// Hands over group after group. Returns `false` when no more rows are wanted.
     fn read(&mut self) -> Result<bool, QueryError> {
         loop {
-            let Some(answer) = self.search(&self.body)? else { return Ok(false) };
+            let answer = match self.first.take() {
+                Some(first) => Some(self.answered(first)?),
+                None => self.search(&self.body)?,
+            };
+            let Some(answer) = answer else { return Ok(false) };
             let Some(answer) = answer else { return Ok(true) };
             let mut answer: Answer = decode(&answer).map_err(|failure| self.failed(&failure))?;
             if !aggregates::is_paged(&self.of.aggregation) {

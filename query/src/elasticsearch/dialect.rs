@@ -33,12 +33,25 @@ pub(super) fn support(schema: &Schema, predicate: &Predicate) -> Result<Support,
     {
         return Ok(if text.len() <= MAX_WORDS { Support::Inexact } else { Support::No });
     }
-    if !is_exact(schema, predicate)? {
-        return Ok(Support::No);
+    if is_exact(schema, predicate)? {
+        return Ok(if depth(&scored(schema, predicate)?) <= MAX_DEPTH { Support::Exact } else { Support::No });
     }
-    Ok(if depth(&scored(schema, predicate)?) <= MAX_DEPTH { Support::Exact } else { Support::No })
+    // What is wrong with a query is told wherever it stands.
+    readable(schema, predicate)?;
+    Ok(Support::No)
 }
 
+/// An error for a query of a `match` that cannot be read.
+fn readable(schema: &Schema, predicate: &Predicate) -> Result<(), QueryError> {
+    match predicate {
+        Predicate::Match { column, query } => matching(name(schema, *column), query).map(drop),
+        Predicate::And(members) | Predicate::Or(members) => members.iter().try_for_each(|member| readable(schema, member)),
+        Predicate::Not(inner) | Predicate::Is { inner, .. } => readable(schema, inner),
+        _ => Ok(()),
+    }
+}
+
+/// Whether the server is asked, but for how deep it is. The queries of a `match` are not read.
 fn is_exact(schema: &Schema, predicate: &Predicate) -> Result<bool, QueryError> {
     let fits = |column: usize, value: &Value| match (kind(schema, column), value) {
         (Kind::Number, Value::Int(_)) => true,
@@ -49,13 +62,8 @@ fn is_exact(schema: &Schema, predicate: &Predicate) -> Result<bool, QueryError> 
         Predicate::Compare { column, value, .. } => fits(*column, value),
         Predicate::In { column, values } => values.len() <= MAX_VALUES && values.iter().all(|value| fits(*column, value)),
         Predicate::StartsWith { column, text } => kind(schema, *column) == Kind::Whole && text.len() < MAX_TERM,
-        Predicate::Match { column, query } => {
-            if kind(schema, *column) != Kind::Analysed {
-                return Err(misplaced());
-            }
-            matching(name(schema, *column), query)?;
-            true
-        }
+        Predicate::Match { column, .. } if kind(schema, *column) != Kind::Analysed => return Err(misplaced()),
+        Predicate::Match { .. } => true,
         Predicate::And(members) | Predicate::Or(members) => {
             let mut all = members.len() <= MAX_MEMBERS;
             for member in members {

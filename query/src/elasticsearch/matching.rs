@@ -24,7 +24,7 @@ enum Tree {
 }
 
 /// What `match(field, query)` asks; an error where it cannot be read.
-pub(super) fn matching(field: &str, query: &str) -> Result<Value, QueryError> {
+pub(crate) fn matching(field: &str, query: &str) -> Result<Value, QueryError> {
     let tree = Build { field, query }.tree(parsed(query)?)?;
     let is_empty = matches!(&tree, Tree::Clause(members) if members.is_empty());
     if !is_empty && tree.is_negative() {

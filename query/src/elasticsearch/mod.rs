@@ -8,4 +8,5 @@ mod page;
 mod scan;
 mod store;
 
+pub(crate) use matching::matching;
 pub(crate) use store::ElasticsearchAlerts;

@@ -14,6 +14,7 @@ use wh_stores::elasticsearch::{Client, ElasticsearchSettings, Failure, Method, c
 use super::scan::AlertsScan;
 use crate::errors::QueryError;
 use crate::positions::Position;
+use crate::settled::Settled;
 use crate::shape;
 use crate::store::{RoleStore, SinkStore, wait};
 use crate::table::Relation;
@@ -30,10 +31,14 @@ pub(super) struct Reached {
     pub(super) at: Published,
 }
 
+/// Partitions, and of each the first `seq` that is not seen.
+pub(super) type Positions = Vec<(i64, i64)>;
+
 /// The alerts of an Elasticsearch.
 pub(crate) struct ElasticsearchAlerts {
     pub(super) settings: ElasticsearchSettings,
     client: Mutex<Option<Client>>,
+    pub(super) settled: Settled<Positions>,
 }
 
 impl fmt::Debug for ElasticsearchAlerts {
@@ -49,7 +54,7 @@ struct Counted {
 
 impl ElasticsearchAlerts {
     pub(crate) fn new(settings: ElasticsearchSettings) -> ElasticsearchAlerts {
-        ElasticsearchAlerts { settings, client: Mutex::new(None) }
+        ElasticsearchAlerts { settings, client: Mutex::new(None), settled: Settled::default() }
     }
 
     /// The client, connected.

@@ -12,6 +12,7 @@ use wh_stores::influxdb::errors::of_answer;
 
 use super::aggregates::{self, Aggregated, Found};
 use super::scan::ThroughputScan;
+use super::selected;
 use super::statements::Query;
 use crate::aggregate::Aggregation;
 use crate::errors::QueryError;
@@ -130,9 +131,9 @@ impl Reading<'_> {
         let found = aggregates::group(&self.of.scan.shape, &self.of.aggregation, &self.asked.selected, series, row).ok_or_else(|| self.damaged(&"the answer lacks a value"))?;
         let Found { mut part, doubtful } = found;
         for place in doubtful {
-            let Some(exact) = self.exact(place, series, row)? else { return Ok(false) };
-            if let Some(measure) = part.measures.get_mut(place) {
-                *measure = exact;
+            let Some(sum) = part.measures.get_mut(place) else { continue };
+            if !self.make_exact(sum, place, series, row)? {
+                return Ok(false);
             }
         }
         if self.scattered {
@@ -161,20 +162,33 @@ impl Reading<'_> {
         })
     }
 
-    /// A sum of money of a group, added up point by point. `None` when no more rows are wanted.
-    fn exact(&mut self, place: usize, series: &Series<'_>, row: &[Datum<'_>]) -> Result<Option<Partial>, QueryError> {
-        let column = self.of.aggregation.measures.get(place).and_then(|measure| measure.column);
-        let query = column.and_then(|column| self.asked.again(&self.of.scan.shape, column, &series.tags, row));
-        let query = query.ok_or_else(|| QueryError::internal("a group of metrics.throughput cannot be asked for again"))?;
-        let mut sum: i128 = 0;
-        let wanted = self.each(&query, |reading, part| {
+    /// Makes the sum of money of a group what more than 64 bits would hold: where a double does not say that it is so already, the points are
+    /// added up one by one. Returns `false` when no more rows are wanted.
+    fn make_exact(&mut self, sum: &mut Partial, place: usize, series: &Series<'_>, row: &[Datum<'_>]) -> Result<bool, QueryError> {
+        let unknown = || QueryError::internal("a group of metrics.throughput cannot be asked for again");
+        let (asked, of) = (self.asked, self.of);
+        let shape = &of.scan.shape;
+        let column = of.aggregation.measures.get(place).and_then(|measure| measure.column).ok_or_else(unknown)?;
+        let again = |selected: &str| asked.again(selected, &series.tags, row).ok_or_else(unknown);
+        let mut is_exact = false;
+        let wanted = self.each(&again(&selected::rough(shape, column))?, |_, part| {
+            let mut values = part.series.iter().flat_map(|series| &series.values);
+            // Behind the time.
+            is_exact = values.next().and_then(|value| value.get(1)).and_then(selected::is_held).unwrap_or(false);
+            Ok(true)
+        })?;
+        if !wanted || is_exact {
+            return Ok(wanted);
+        }
+        let mut total: i128 = 0;
+        let wanted = self.each(&again(&format!("\"{}\"", shape.schema.field(column).name()))?, |reading, part| {
             for value in part.series.iter().flat_map(|series| &series.values) {
-                // Behind the time.
-                sum += i128::from(value.get(1).and_then(Datum::int).ok_or_else(|| reading.damaged(&"it lacks a value"))?);
+                total += i128::from(value.get(1).and_then(Datum::int).ok_or_else(|| reading.damaged(&"it lacks a value"))?);
             }
             Ok(true)
         })?;
-        Ok(wanted.then_some(Partial::Sum(Some(sum))))
+        *sum = Partial::Sum(Some(total));
+        Ok(wanted)
     }
 
     /// Hands over what is held.

@@ -2,8 +2,8 @@
 //!
 //! What must stay true: a point is in one statement and no other. The points of years that InfluxDB does not know are read one by one, their
 //! time is made up; so are those of the first and the last bins that it has, which it cuts at the ends of its own time (seen at 2.7). Its
-//! sums wrap at 64 bits, which sums of integers do in SQL, too; one of money surely has not where a double says that it is far from that.
-//! Where it may have, it is added up anew from the points.
+//! sums wrap at 64 bits, which sums of integers do in SQL, too; one of money surely has not where it is of few transactions, or where a double
+//! says that it is far from that. Where it may have, it is added up anew from the points.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +13,7 @@ use wh_stores::influxdb::points::{SECONDS, second_and_block, text_of};
 
 use super::dialect::{Condition, Kind, kind};
 use super::place::place_of;
-use super::selected::{Selected, computed, is_held, is_money, selected};
+use super::selected::{Selected, are_held, computed, is_money, selected, transactions};
 use super::statements::{Query, SOME_FIELD, asked, columns};
 use crate::aggregate::{Aggregation, DAY, Function, Group, Measure};
 use crate::partial::{Grid, Held, Part, Partial};
@@ -164,7 +164,7 @@ pub(super) fn group(shape: &Shape, aggregation: &Aggregation, selected: &[Select
             (Function::Max, Some(column)) => Partial::Max(Some(Held::Int(int(Selected::Greatest(column))?))),
             (Function::Sum, Some(column)) => {
                 let sum = int(Selected::Sum(column))?;
-                if is_money(shape, column) && !is_held(datum(Selected::Rough(column))?)? {
+                if is_money(shape, column) && !are_held(int(Selected::Sum(transactions(shape)?))?) {
                     doubtful.push(place);
                 }
                 Partial::Sum(Some(i128::from(sum)))
@@ -209,8 +209,8 @@ pub(super) fn point(shape: &Shape, aggregation: &Aggregation, series: &Series<'_
 }
 
 impl Aggregated {
-    /// The statement that gives the values of a field one by one of a group that was answered by these tags and this row.
-    pub(super) fn again(&self, shape: &Shape, column: usize, tags: &BTreeMap<String, String>, row: &[Datum<'_>]) -> Option<Query> {
+    /// The statement that selects something else of a group that was answered by these tags and this row.
+    pub(super) fn again(&self, selected: &str, tags: &BTreeMap<String, String>, row: &[Datum<'_>]) -> Option<Query> {
         let mut query = Query { parameters: self.query.parameters.clone(), ..Query::default() };
         let mut condition = self.condition.clone();
         for (name, tag) in tags {
@@ -224,7 +224,7 @@ impl Aggregated {
                 (self.seconds.0.max(first), self.seconds.1.min(first + grid.micros / SECOND - 1))
             }
         };
-        query.in_range(&format!("\"{}\"", shape.schema.field(column).name()), seconds, &condition, "")?;
+        query.in_range(selected, seconds, &condition, "")?;
         Some(query)
     }
 }

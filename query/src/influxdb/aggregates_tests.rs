@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow::datatypes::Schema;
 use wh_stores::influxdb::answer::Reader;
 
+use super::super::selected::{is_held, rough};
 use super::*;
 use crate::aggregate::{Bin, CalendarUnit};
 use crate::predicate::{Op, Value};
@@ -71,7 +72,7 @@ fn groups_are_tags_and_bins_of_whole_seconds() {
     assert!(text(vec![bins(Bin::Calendar(CalendarUnit::Quarter))], Vec::new()).ends_with("GROUP BY time(86400s, 0s) fill(none)"));
     assert!(text(Vec::new(), vec![measure(Function::CountDistinct, "department"), measure(Function::CountDistinct, "department")]).ends_with("GROUP BY \"department\""));
     let money = text(Vec::new(), vec![measure(Function::Sum, "amount_sum")]);
-    assert!(money.starts_with("SELECT sum(\"amount_sum\") AS \"m0\", sum(\"amount_sum\"::float) / 4294967296 AS \"m1\" FROM"), "{money}");
+    assert!(money.starts_with("SELECT sum(\"amount_sum\") AS \"m0\", sum(\"transactions\") AS \"m1\" FROM"), "{money}");
     // Points are counted only where nothing else tells that there are some, and nothing is computed twice.
     let some = text(vec![by("department")], vec![measure(Function::Sum, "alerts"), measure(Function::Max, "alerts"), measure(Function::Sum, "alerts")]);
     assert!(some.starts_with("SELECT sum(\"alerts\") AS \"m0\", max(\"alerts\") AS \"m1\" FROM"), "{some}");
@@ -143,13 +144,13 @@ fn a_group_is_read_from_its_tags_and_its_time() {
     let groups = vec![by("partition"), bins(Bin::Calendar(CalendarUnit::Month)), by("department")];
     let measures = vec![measure(Function::Count, "*"), measure(Function::Sum, "amount_sum"), measure(Function::Max, "score_max")];
     let aggregation = aggregation(groups, measures);
-    let found = read(&aggregation, &line("1769040000000000000,3,700,1.62981450557708740234375e-7,97")).unwrap();
+    let found = read(&aggregation, &line("1769040000000000000,3,700,5,97")).unwrap();
     // 2026-01-22 is of January.
     assert_eq!(found.part.group, [Held::Int(3), Held::Int(1_767_225_600 * SECOND), Held::Text("a\n".to_owned())]);
     assert_eq!(found.part.measures, [Partial::Count(3), Partial::Sum(Some(700)), Partial::Max(Some(Held::Int(97)))]);
     assert_eq!(found.doubtful, [0; 0]);
-    assert_eq!(read(&aggregation, &line("0,3,-2,1073741823.5,97")).unwrap().doubtful, [0; 0]);
-    for doubtful in ["1073741824", "-1073741824.0", "4294967296", "3.5e20"] {
+    assert_eq!(read(&aggregation, &line("0,3,-2,9223,97")).unwrap().doubtful, [0; 0]);
+    for doubtful in ["9224", "-1", "9223372036854775807"] {
         assert_eq!(read(&aggregation, &line(&format!("0,3,-2,{doubtful},97"))).unwrap().doubtful, [1], "{doubtful}");
     }
     assert_eq!(read(&aggregation, &line("0,3,null,1,2")), None);
@@ -158,15 +159,22 @@ fn a_group_is_read_from_its_tags_and_its_time() {
 }
 
 #[test]
-fn a_doubtful_sum_is_asked_for_point_by_point() {
+fn a_doubtful_sum_is_told_by_a_double_whether_it_is_held() {
     let sum = aggregation(vec![bins(HOUR), by("department")], vec![measure(Function::Sum, "amount_sum")]);
     let asked = asked_for(&sum, &[time(Op::GtEq, NOON + 60), time(Op::Lt, NOON + 90), Predicate::Compare { column: column("alerts"), op: Op::Gt, value: Value::Int(0) }]);
     let tags = BTreeMap::from([("department".to_owned(), "IT".to_owned())]);
-    let query = asked.again(&shape::metrics(), column("amount_sum"), &tags, &[Datum::Int(NOON * 1_000_000_000)]).unwrap();
+    let selected = rough(&shape::metrics(), column("amount_sum"));
+    let query = asked.again(&selected, &tags, &[Datum::Int(NOON * 1_000_000_000)]).unwrap();
     assert_eq!(
         query.shown(),
-        "SELECT \"amount_sum\" FROM \"throughput\" WHERE time >= 1767268860000000000 AND time < 1767268890000000000 AND (\"alerts\" > $p0) AND \"department\" = $p1 [$p0=0, $p1=\"IT\"]"
+        "SELECT sum(\"amount_sum\"::float) / 4294967296 FROM \"throughput\" WHERE time >= 1767268860000000000 AND time < 1767268890000000000 AND (\"alerts\" > $p0) AND \"department\" = $p1 [$p0=0, $p1=\"IT\"]"
     );
+    for held in [Datum::Float(1.629_814_505_577_087e-7), Datum::Float(1_073_741_823.5), Datum::Int(-1_073_741_823)] {
+        assert_eq!(is_held(&held), Some(true), "{held:?}");
+    }
+    for doubtful in [Datum::Int(1_073_741_824), Datum::Float(-1_073_741_824.0), Datum::Int(4_294_967_296), Datum::Float(3.5e20)] {
+        assert_eq!(is_held(&doubtful), Some(false), "{doubtful:?}");
+    }
 }
 
 #[test]

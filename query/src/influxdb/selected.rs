@@ -1,11 +1,14 @@
 //! What of a group is computed in a statement, and whether a sum of it is whole.
 //!
 //! InfluxDB reads a field once for each function of it, which is most of what a statement takes: none is asked for that is not needed.
+//! Whether 64 bits hold a sum of money is told by how many transactions are in it, since none has more than so much; that number is often asked
+//! for beside it. Only of a group that has more is the sum asked for in double precision, too.
 //!
 //! What must stay true: pure; a statement selects something by which there is a row for each group that has a point, under the time where the
 //! group begins; a sum that is believed is the one that more than 64 bits would hold.
 
 use arrow::datatypes::DataType;
+use wh_schemas::Cents;
 use wh_stores::influxdb::answer::Datum;
 
 use super::statements::SOME_FIELD;
@@ -21,8 +24,6 @@ pub(super) enum Selected {
     Greatest(usize),
     /// The sum of a column, of which 64 bits are left.
     Sum(usize),
-    /// The same in double precision, divided by 2^32: so that it is written as a number that 64 bits hold.
-    Rough(usize),
 }
 
 impl Selected {
@@ -33,7 +34,6 @@ impl Selected {
             Selected::Least(column) => format!("min(\"{}\")", field(column)),
             Selected::Greatest(column) => format!("max(\"{}\")", field(column)),
             Selected::Sum(column) => format!("sum(\"{}\")", field(column)),
-            Selected::Rough(column) => format!("sum(\"{}\"::float) / 4294967296", field(column)),
         }
     }
 }
@@ -53,8 +53,10 @@ pub(super) fn selected(shape: &Shape, aggregation: &Aggregation) -> Vec<Selected
             (Function::Max, Some(column)) => add(Selected::Greatest(column)),
             (Function::Sum, Some(column)) => {
                 add(Selected::Sum(column));
-                if is_money(shape, column) {
-                    add(Selected::Rough(column));
+                if is_money(shape, column)
+                    && let Some(transactions) = transactions(shape)
+                {
+                    add(Selected::Sum(transactions));
                 }
             }
             (Function::CountDistinct, _) | (_, None) => {}
@@ -76,6 +78,21 @@ pub(super) fn computed(shape: &Shape, selected: &[Selected]) -> String {
 /// Whether sums of the column have more than 64 bits in SQL.
 pub(super) fn is_money(shape: &Shape, column: usize) -> bool {
     matches!(shape.schema.field(column).data_type(), DataType::Decimal128(_, _))
+}
+
+/// The column that says how many transactions a point is made of.
+pub(super) fn transactions(shape: &Shape) -> Option<usize> {
+    shape.index_of(SOME_FIELD)
+}
+
+/// Whether 64 bits hold the sum of so many amounts, whatever they are.
+pub(super) fn are_held(transactions: i64) -> bool {
+    (0..=i64::MAX / Cents::MAX.0).contains(&transactions)
+}
+
+/// The sum of a column in double precision, divided by 2^32: so that it is written as a number that 64 bits hold.
+pub(super) fn rough(shape: &Shape, column: usize) -> String {
+    format!("sum(\"{}\"::float) / 4294967296", shape.schema.field(column).name())
 }
 
 /// Whether 64 bits hold a sum that is about so many times 2^32. The error of the double does not reach the rest: of fewer than 2^26 values of

@@ -1,9 +1,11 @@
 //! A member of a JSON value, as a store is asked about it: the way to it, and what its text must be.
 //!
-//! What must stay true: pure; what is asked is a first choice and no more. A store may let through rows that SQL would not, and never the
-//! other way round: whatever it gives is judged again above it, so no store is asked about a member under NOT or IS.
+//! What must stay true: pure; a store may let through rows that SQL would not, where it says that it does, and never the other way round, so
+//! that no store is asked about a member under NOT or IS. A test that is a first choice only is judged again whatever the store says.
 
 use std::fmt;
+
+use super::value::{self, Key};
 
 /// A step into a JSON value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +23,8 @@ pub(crate) enum MemberTest {
     TextIn(Vec<String>),
     /// It is there, and is not JSON's `null`.
     Present,
+    /// A first choice: what fails this test is not wanted, and what passes it is judged again.
+    First(Box<MemberTest>),
 }
 
 impl MemberTest {
@@ -29,6 +33,21 @@ impl MemberTest {
         match self {
             MemberTest::TextIn(texts) => texts,
             MemberTest::Present => &[],
+            MemberTest::First(test) => test.texts(),
+        }
+    }
+
+    /// Whether the member at the end of this path into a JSON text passes.
+    pub(crate) fn passes(&self, json: &str, path: &[Step]) -> bool {
+        let step = |value, step: &Step| match step {
+            Step::Key(key) => value::get(value, Key::Member(key)),
+            Step::Element(index) => value::get(value, Key::Element(*index)),
+        };
+        let text = path.iter().try_fold(json, step).and_then(value::text);
+        match self {
+            MemberTest::TextIn(texts) => text.is_some_and(|text| texts.iter().any(|wanted| *wanted == text)),
+            MemberTest::Present => text.is_some(),
+            MemberTest::First(test) => test.passes(json, path),
         }
     }
 }
@@ -74,6 +93,7 @@ impl fmt::Display for Shown<'_> {
             }
         }
         match self.test {
+            MemberTest::First(test) => fmt::Display::fmt(&Shown { name: "", path: &[], test }, f),
             MemberTest::Present => f.write_str(" IS NOT NULL"),
             MemberTest::TextIn(texts) => match texts.as_slice() {
                 [text] => write!(f, " = {}", quoted(text)),
@@ -94,6 +114,31 @@ mod tests {
         assert_eq!(shown(&MemberTest::TextIn(vec!["7".into()])), "metadata->'o''x'->-1->>'b' = '7'");
         assert_eq!(shown(&MemberTest::TextIn(vec!["7".into(), "'".into()])), "metadata->'o''x'->-1->>'b' IN ('7', '''')");
         assert_eq!(shown(&MemberTest::Present), "metadata->'o''x'->-1->>'b' IS NOT NULL");
+        assert_eq!(shown(&MemberTest::First(Box::new(MemberTest::Present))), "metadata->'o''x'->-1->>'b' IS NOT NULL");
+    }
+
+    #[test]
+    fn a_text_is_judged_as_sql_judges_it() {
+        let is = |text: &str| MemberTest::TextIn(vec!["other".into(), text.into()]);
+        let (key, first) = (|name: &str| Step::Key(name.into()), Step::Element(0));
+        let json = r#"{"a": {"b": "x", "n": 1.50, "e": 1e2, "z": null}, "l": ["x", null], "\u0061b": true}"#;
+        for (path, test, wanted) in [
+            (vec![key("a"), key("b")], is("x"), true),
+            (vec![key("a"), key("n")], is("1.50"), true),
+            (vec![key("a"), key("n")], is("1.5"), false),
+            (vec![key("a"), key("e")], MemberTest::First(Box::new(is("1e2"))), true),
+            (vec![key("ab")], is("true"), true),
+            (vec![key("l"), first.clone()], is("x"), true),
+            (vec![key("l"), key("0")], MemberTest::Present, false),
+            (vec![key("l"), Step::Element(1)], MemberTest::Present, false),
+            (vec![key("l")], MemberTest::Present, true),
+            (vec![key("a"), key("z")], is("null"), false),
+            (vec![key("a"), first], MemberTest::Present, false),
+            (vec![key("nothing")], MemberTest::Present, false),
+        ] {
+            assert_eq!(test.passes(json, &path), wanted, "{path:?} {test:?}");
+        }
+        assert!(!MemberTest::Present.passes("no json", &[key("a")]));
     }
 
     #[test]

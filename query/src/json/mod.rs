@@ -7,7 +7,8 @@
 //! ```
 //!
 //! What must stay true: a key asks for a member and an integer for an element; what is not there is NULL, and so is anything asked of a text
-//! that is no JSON. The answer is always computed here: a store only leaves out rows for which it cannot be what is asked for.
+//! that is no JSON. The answer is computed here unless a store says that its own is the same: else it only leaves out rows for which it cannot
+//! be what is asked for.
 
 mod containment;
 mod elements;

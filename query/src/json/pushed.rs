@@ -69,7 +69,9 @@ fn leaves(at: &Member, inner: &Node<'_>, out: &mut Vec<Predicate>) -> Option<()>
     if at.path.len() > MAX_STEPS || out.len() >= MAX_MEMBERS {
         return None;
     }
-    let text = |text: &str| at.clone().one_of(vec![text.to_owned()]);
+    // Of a text it is not said what it is the text of, and what has parts is not judged whole.
+    let first = |test: MemberTest| at.clone().asked(MemberTest::First(Box::new(test)));
+    let text = |text: &str| first(MemberTest::TextIn(vec![text.to_owned()]));
     match inner {
         Node::Object(members) if !members.is_empty() => {
             for (name, value) in members {
@@ -82,7 +84,7 @@ fn leaves(at: &Member, inner: &Node<'_>, out: &mut Vec<Predicate>) -> Option<()>
         Node::Bool(true) => out.push(text("true")),
         Node::Bool(false) => out.push(text("false")),
         // A number that is equal may be written otherwise, and so may what has parts.
-        Node::Number(_) | Node::Array(_) | Node::Object(_) => out.push(at.clone().present()),
+        Node::Number(_) | Node::Array(_) | Node::Object(_) => out.push(first(MemberTest::Present)),
         Node::Null => {}
     }
     Some(())

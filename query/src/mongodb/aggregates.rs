@@ -23,6 +23,14 @@ const MAX_GROUPS: usize = 16;
 /// Values that stay small however many are added up.
 const SMALL: [&str; 2] = ["partition", "risk_score"];
 
+/// In how many of the documents a text is kept beside, by which they are to be judged.
+const TEXTS: &str = "x";
+
+/// Whether there is one group, of whose documents it can be told how many have a text.
+pub(super) fn is_one_group(aggregation: &Aggregation) -> bool {
+    aggregation.groups.is_empty() && counted(aggregation).is_none()
+}
+
 /// Whether MongoDB computes it exactly.
 pub(super) fn takes(table: &Table, aggregation: &Aggregation) -> bool {
     let known = |column: usize| expression(table, column).is_some();
@@ -94,8 +102,9 @@ fn sum(value: impl Into<Bson>) -> Bson {
     doc! { "$sum": value }.into()
 }
 
-/// The stages behind the one that finds the documents. Nothing where MongoDB cannot be asked, which [`takes`] has said before.
-pub(super) fn stages(table: &Table, aggregation: &Aggregation) -> Option<Vec<Document>> {
+/// The stages behind the one that finds the documents, which count those that have a field `text`, where one is named. Nothing where MongoDB
+/// cannot be asked, which [`takes`] has said before.
+pub(super) fn stages(table: &Table, aggregation: &Aggregation, text: Option<&str>) -> Option<Vec<Document>> {
     let counted = counted(aggregation);
     let (mut key, mut again, mut order, mut last) = (Document::new(), Document::new(), Document::new(), None);
     for (place, group) in aggregation.groups.iter().enumerate() {
@@ -155,6 +164,9 @@ pub(super) fn stages(table: &Table, aggregation: &Aggregation) -> Option<Vec<Doc
         };
         second.insert(name, again);
     }
+    if let Some(text) = text {
+        first.insert(TEXTS, sum(there(format!("${text}").into())));
+    }
     let mut stages = vec![doc! { "$group": first }];
     if counted.is_some() {
         stages.push(doc! { "$group": second });
@@ -165,6 +177,14 @@ pub(super) fn stages(table: &Table, aggregation: &Aggregation) -> Option<Vec<Doc
         stages.push(doc! { "$sort": order });
     }
     Some(stages)
+}
+
+/// Of how many documents of a group it must be told by their texts whether they are asked for.
+pub(super) fn texts(group: &RawDocument) -> Result<i64, String> {
+    match held(TEXTS, got(group, TEXTS)?)? {
+        Held::Int(texts) => Ok(texts),
+        _ => Ok(0),
+    }
 }
 
 /// Reads a group. An error says what is not as it should be.

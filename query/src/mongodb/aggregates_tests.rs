@@ -40,7 +40,7 @@ fn aggregation(groups: Vec<Group>, measures: Vec<Measure>) -> Aggregation {
 fn asked(groups: Vec<Group>, measures: Vec<Measure>) -> Vec<Document> {
     let (table, aggregation) = (explanations(), aggregation(groups, measures));
     assert!(takes(&table, &aggregation), "{aggregation:?}");
-    stages(&table, &aggregation).unwrap()
+    stages(&table, &aggregation, None).unwrap()
 }
 
 #[test]
@@ -57,6 +57,18 @@ fn what_is_missing_is_null_and_no_value() {
     } };
     assert_eq!(asked(vec![by("risk_level")], measures), [wanted]);
     assert_eq!(asked(Vec::new(), vec![measure(Function::Max, "timestamp")]), [doc! { "$group": { "_id": null, "m0": { "$max": "$timestamp" } } }]);
+}
+
+#[test]
+fn documents_with_a_text_are_counted_where_they_are_to_be_judged() {
+    let counted = aggregation(Vec::new(), vec![measure(Function::Count, "*")]);
+    let by_level = aggregation(vec![by("risk_level")], vec![measure(Function::Count, "*")]);
+    let distinct = aggregation(Vec::new(), vec![measure(Function::CountDistinct, "user_id")]);
+    assert!(is_one_group(&counted) && !is_one_group(&by_level) && !is_one_group(&distinct));
+    let with_text = doc! { "$sum": { "$cond": [{ "$eq": [{ "$ifNull": ["$explanation_text", null] }, null] }, 0, 1] } };
+    assert_eq!(stages(&explanations(), &counted, Some("explanation_text")).unwrap(), [doc! { "$group": { "_id": null, "m0": { "$sum": 1 }, "x": with_text } }]);
+    let found = |group: Document| texts(&RawDocumentBuf::try_from(&group).unwrap());
+    assert_eq!((found(doc! { "x": 3 }), found(doc! { "m0": 3 })), (Ok(3), Ok(0)));
 }
 
 #[test]

@@ -9,6 +9,7 @@ use wh_stores::mongodb::json as documents;
 
 use super::keys::{KeyColumns, unpacked};
 use crate::batch::{BatchBuilder, Cell};
+use crate::predicate::Predicate;
 use crate::shape::Shape;
 
 /// Where a column is.
@@ -162,10 +163,42 @@ impl Table {
         Some(Table { shape, sources, keys })
     }
 
-    /// What is to be read of each document for these columns; the key always is.
-    pub(super) fn projection(&self, columns: &[usize]) -> Document {
-        let fields = columns.iter().filter_map(|column| self.sources.get(*column)).flat_map(|source| source.read());
-        std::iter::once(&"_id").chain(fields).map(|name| ((*name).to_owned(), Bson::Int32(1))).collect()
+    /// What is to be read of each document for these columns, and to judge it by these conditions; the key always is.
+    pub(super) fn projection(&self, columns: &[usize], members: &[&Predicate]) -> Document {
+        let fields = columns.iter().filter_map(|column| self.sources.get(*column)).flat_map(|source| source.read().iter().copied());
+        let texts = members.iter().filter_map(|member| self.text_of(member));
+        std::iter::once("_id").chain(fields).chain(texts).map(|name| (name.to_owned(), Bson::Int32(1))).collect()
+    }
+
+    /// The field of the text by which a condition on a member is judged.
+    pub(super) fn text_of(&self, predicate: &Predicate) -> Option<&'static str> {
+        let Predicate::Member { column, .. } = predicate else { return None };
+        self.sources.get(*column)?.document().map(|(_, text)| text)
+    }
+
+    /// Whether what the text beside a document says meets conditions on members. Of a document without one the server has told it.
+    pub(super) fn passes(&self, document: &RawDocument, members: &[&Predicate]) -> Result<bool, String> {
+        for member in members {
+            let (Predicate::Member { column, path, test }, Some(field)) = (member, self.text_of(member)) else { continue };
+            let exact = match got(document, field)? {
+                None => continue,
+                Some(RawBsonRef::Null) => return Ok(false),
+                Some(RawBsonRef::String(exact)) => exact,
+                Some(other) => return Err(format!("{field} is of the type {:?}", other.element_type())),
+            };
+            let mut text = String::new();
+            let passes = match self.sources.get(*column) {
+                Some(Source::ExplainedJson(_, name)) => match member_of(exact, name, &mut text)? {
+                    Cell::Text(json) => std::str::from_utf8(json).is_ok_and(|json| test.passes(json, path)),
+                    _ => false,
+                },
+                _ => test.passes(exact, path),
+            };
+            if !passes {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Adds a document's row.
@@ -188,6 +221,7 @@ mod tests {
     use wh_stores::mongodb::rows::RowWriter;
 
     use super::*;
+    use crate::json::{MemberTest, Step};
     use crate::shape;
 
     fn tables() -> [Table; 2] {
@@ -252,12 +286,33 @@ mod tests {
     }
 
     #[test]
+    fn what_is_kept_as_text_is_judged_by_the_text() {
+        let [metadata, explanations] = tables();
+        let member = |table: &Table, column: &str, name: &str, text: &str| Predicate::Member {
+            column: table.shape.index_of(column).unwrap(),
+            path: vec![Step::Key(name.into())],
+            test: MemberTest::TextIn(vec![text.into()]),
+        };
+        let judged = |table: &Table, document: &RawDocumentBuf, members: &[&Predicate]| table.passes(document, members).unwrap();
+        let huge = written(r#"{"a":1e400}"#, r#"{"risk_score":1,"dimensions":{"amount":1e400},"reasons":null}"#);
+        let (is, is_not) = (member(&metadata, "metadata", "a", "1e400"), member(&metadata, "metadata", "a", "x"));
+        assert!(judged(&metadata, &huge, &[&is, &is]) && !judged(&metadata, &huge, &[&is, &is_not]));
+        let dimension = |name: &str| member(&explanations, "dimensions", name, "1e400");
+        assert!(judged(&explanations, &huge, &[&dimension("amount")]) && !judged(&explanations, &huge, &[&dimension("time")]));
+        assert!(!judged(&explanations, &huge, &[&member(&explanations, "reasons", "rule", "x")]));
+        // The server has judged it.
+        assert!(judged(&metadata, &written(r#"{"a":"y"}"#, "{}"), &[&is_not]));
+    }
+
+    #[test]
     fn only_what_is_wanted_is_read() {
         let [metadata, explanations] = tables();
         let column = |table: &Table, name: &str| table.shape.index_of(name).unwrap();
-        assert_eq!(metadata.projection(&[]), doc! { "_id": 1 });
-        assert_eq!(metadata.projection(&[column(&metadata, "seq"), column(&metadata, "metadata")]), doc! { "_id": 1, "metadata": 1, "metadata_text": 1 });
+        assert_eq!(metadata.projection(&[], &[]), doc! { "_id": 1 });
+        let member = Predicate::Member { column: column(&metadata, "metadata"), path: vec![Step::Key("a".into())], test: MemberTest::Present };
+        assert_eq!(metadata.projection(&[column(&metadata, "user_id")], &[&member]), doc! { "_id": 1, "user_id": 1, "metadata_text": 1 });
+        assert_eq!(metadata.projection(&[column(&metadata, "seq"), column(&metadata, "metadata")], &[]), doc! { "_id": 1, "metadata": 1, "metadata_text": 1 });
         let wanted = [column(&explanations, "risk_score"), column(&explanations, "reasons")];
-        assert_eq!(explanations.projection(&wanted), doc! { "_id": 1, "explanation.risk_score": 1, "explanation.reasons": 1, "explanation_text": 1 });
+        assert_eq!(explanations.projection(&wanted, &[]), doc! { "_id": 1, "explanation.risk_score": 1, "explanation.reasons": 1, "explanation_text": 1 });
     }
 }

@@ -4,7 +4,7 @@
 //! condition is written in two ways, by what makes it true and by what makes it false, and NOT exchanges them; a field that is missing
 //! or null makes a comparison neither. Values of other types are never compared, text is compared by its bytes. What is asked of
 //! partition and seq is left to the ranges of keys that `questions` puts beside the filter. Of members of JSON alone a filter matches more
-//! documents than it should (`members`).
+//! documents than it should (`members`): those with a text beside, whose texts a reader judges, and where it is not exact, others too.
 
 use ::mongodb::bson::{Bson, Document, doc};
 
@@ -27,10 +27,17 @@ pub(super) fn support(table: &Table, predicate: &Predicate) -> Support {
     let mut members = Vec::new();
     unfold(predicate, &mut members);
     let asked = members.len() <= MAX_MEMBERS && predicate.may_be_wide() && members.iter().all(|member| table.keys.cover(member) || can_be_asked(table, member, 0));
-    match (asked, predicate.has_member()) {
-        (false, _) => Support::No,
-        (true, false) => Support::Exact,
-        (true, true) => Support::Inexact,
+    if !asked {
+        return Support::No;
+    }
+    if members.iter().all(|member| is_exact(table, member)) { Support::Exact } else { Support::Inexact }
+}
+
+fn is_exact(table: &Table, predicate: &Predicate) -> bool {
+    match predicate {
+        Predicate::Member { column, path, test } => table.sources.get(*column).is_some_and(|source| members::is_exact(*source, path, test)),
+        // For a text that is judged later, it would have to be known whether the other conditions hold.
+        other => !other.has_member(),
     }
 }
 
@@ -72,24 +79,29 @@ pub(super) struct Asked<'a> {
     pub(super) filter: Document,
     /// Whether it names the transactions, of which the index knows where they are.
     pub(super) by_transaction: bool,
+    /// Of all else, the conditions on members: what a text says that is kept beside a document is to be judged by them.
+    pub(super) members: Vec<&'a Predicate>,
 }
 
 /// Takes conditions apart, all of which must hold. Nothing where MongoDB cannot be asked, which [`support`] has said before.
 pub(super) fn taken_apart<'a>(table: &Table, predicates: impl Iterator<Item = &'a Predicate>) -> Option<Asked<'a>> {
     let mut members = Vec::new();
     predicates.for_each(|predicate| unfold(predicate, &mut members));
-    let (mut keyed, mut filters, mut by_transaction) = (Vec::new(), Vec::new(), false);
+    let (mut keyed, mut filters, mut by_transaction, mut of_json) = (Vec::new(), Vec::new(), false, Vec::new());
     for member in members {
         if table.keys.cover(member) {
             keyed.push(member);
             continue;
+        }
+        if let Predicate::Member { .. } = member {
+            of_json.push(member);
         }
         if let Predicate::Compare { column, op: Op::Eq, .. } | Predicate::In { column, .. } = member {
             by_transaction |= table.shape.is_unique(*column);
         }
         filters.push(holds(table, member)?);
     }
-    Some(Asked { keyed, filter: all(filters), by_transaction })
+    Some(Asked { keyed, filter: all(filters), by_transaction, members: of_json })
 }
 
 /// What makes it true.
@@ -186,7 +198,8 @@ pub(super) fn any(mut filters: Vec<Document>) -> Document {
     }
 }
 
-fn none_of(filters: Vec<Document>) -> Document {
+/// What matches none of them.
+pub(super) fn none_of(filters: Vec<Document>) -> Document {
     doc! { "$nor": filters }
 }
 

@@ -1,17 +1,19 @@
 //! Scanning the documents of a MongoDB database.
 //!
 //! What must stay true: positions are read first, then the documents below them, so that no document is seen whose position is not; the
-//! documents of all parts together are those of one scan; a page at a time is held; the server's cursor ends with the scan.
+//! documents of all parts together are those of one scan; a page at a time is held; the server's cursor ends with the scan. Of a document
+//! beside which a text is kept it is judged here whether its members meet what is asked, so that the server is given no limit then.
 
 use std::sync::Arc;
 
 use ::mongodb::bson::{Document, RawDocument, RawDocumentBuf};
-use ::mongodb::options::Hint;
+use ::mongodb::raw_batch_cursor::RawBatchCursor;
 use arrow::datatypes::SchemaRef;
 use futures::StreamExt;
+use wh_schemas::Reaction;
 use wh_schemas::position::SEQ_BITS;
 use wh_stores::mongodb::Connected;
-use wh_stores::mongodb::layout::{BY_TRANSACTION, DOCUMENTS};
+use wh_stores::mongodb::layout::DOCUMENTS;
 
 use super::aggregate_scan::MongodbAggregate;
 use super::aggregates;
@@ -75,14 +77,15 @@ impl Scan for MongodbScan {
         let asked = self.asked(request, &[])?;
         let ranges = self.table.keys.ranges(&visible, &asked.keyed, EVERYWHERE);
         let parts = self.divided(request, survey, &asked, &ranges);
-        let projection = self.table.projection(&request.projection);
+        let projection = self.table.projection(&request.projection, &asked.members);
         let sorting = questions::sorting(&self.table, &request.order).ok_or_else(|| QueryError::internal("MongoDB was asked for an order that it does not have"))?;
         let text = questions::shown(&asked, &projection, &ranges, &sorting, request.limit, parts.len());
         Ok(Arc::new(MongodbQuery { scan: self.clone(), request: request.clone(), projection, sorting, parts, turns: Turns::default(), text }))
     }
 
-    fn aggregates(&self, _request: &Request, aggregation: &Aggregation) -> bool {
-        aggregates::takes(&self.table, aggregation)
+    fn aggregates(&self, request: &Request, aggregation: &Aggregation) -> bool {
+        let has_members = request.predicates.iter().any(Predicate::has_member);
+        aggregates::takes(&self.table, aggregation) && (!has_members || aggregates::is_one_group(aggregation))
     }
 
     fn prepare_aggregate(&self, request: &Request, aggregation: &Aggregation, survey: &Survey) -> Result<Arc<dyn Prepared>, QueryError> {
@@ -135,6 +138,9 @@ impl MongodbScan {
     }
 }
 
+/// A question that was put.
+type Opened = Result<RawBatchCursor, Reaction>;
+
 /// A query, ready to run.
 #[derive(Debug)]
 struct MongodbQuery {
@@ -157,8 +163,9 @@ impl Prepared for MongodbQuery {
     }
 
     fn run(&self, part: usize, late: &[Predicate], sink: &mut Sink) -> Result<(), QueryError> {
-        let Some(opened) = sink.wait(self.scan.store.visible()) else { return Ok(()) };
-        let (connected, visible) = opened?;
+        let store = &self.scan.store;
+        let Some(connected) = sink.wait(store.connected()) else { return Ok(()) };
+        let connected = connected?;
         let asked = self.scan.asked(&self.request, late)?;
         // The index of transactions finds them wherever they are.
         let within = match self.turns.of(part, || asked.by_transaction) {
@@ -166,13 +173,24 @@ impl Prepared for MongodbQuery {
             Turn::All => EVERYWHERE,
             Turn::Nothing => return Ok(()),
         };
-        let ranges = self.scan.table.keys.ranges(&visible, &asked.keyed, within);
+        let finds = |visible: &[Visible]| questions::finds(&asked, self.scan.table.keys.ranges(visible, &asked.keyed, within), &self.sorting);
+        let is_counted = |find: &Find| self.request.projection.is_empty() && find.seen.is_none() && asked.members.is_empty();
+        let ask = async |visible: &Vec<Visible>| -> Result<Option<Opened>, QueryError> {
+            match finds(visible).first() {
+                Some(find) if !is_counted(find) => Ok(Some(self.open(connected, find, &asked.members).await)),
+                _ => Ok(None),
+            }
+        };
+        let found = async || -> Result<Vec<Visible>, QueryError> { Ok(store.visible().await?.1) };
+        let Some(begun) = sink.wait(store.settled.at_once(found, ask)) else { return Ok(()) };
+        let (visible, mut first) = begun?;
         let mut batch = BatchBuilder::new(sink.schema(), sink.batch_rows()).ok_or_else(|| QueryError::internal("a column has a type that no store gives"))?;
-        for find in questions::finds(&asked, ranges, &self.sorting) {
-            let wanted = if self.request.projection.is_empty() && find.seen.is_none() {
+        for find in finds(&visible) {
+            let wanted = if is_counted(&find) {
                 self.count(connected, find, &mut batch, sink)?
             } else {
-                self.read(connected, find, &mut batch, sink)?
+                let Some(opened) = first.take().or_else(|| sink.wait(self.open(connected, &find, &asked.members))) else { return Ok(()) };
+                self.read(connected, opened, &find, &asked.members, &mut batch, sink)?
             };
             if !wanted {
                 return Ok(());
@@ -190,25 +208,28 @@ impl MongodbQuery {
         batch.finish().map_err(|error| self.scan.store.damaged(0, &error))
     }
 
-    /// Reads what a question gives. Returns `false` when no more rows are wanted.
-    fn read(&self, connected: &Connected, find: Find, batch: &mut BatchBuilder, sink: &mut Sink) -> Result<bool, QueryError> {
-        let store = &self.scan.store;
+    /// Puts a question.
+    async fn open(&self, connected: &Connected, find: &Find, members: &[&Predicate]) -> Opened {
         let documents = connected.collection::<RawDocumentBuf>(DOCUMENTS);
         let limit = self.request.limit.and_then(|limit| i64::try_from(limit).ok());
         let page = limit.and_then(|limit| u32::try_from(limit).ok()).map_or(PAGE, |limit| limit.clamp(1, PAGE));
-        let mut question = documents.find(find.filter).projection(self.projection.clone()).batch_size(page);
-        if let Some(keys) = find.sort {
-            question = question.sort(keys);
+        let mut question = documents.find(find.filter.clone()).projection(self.projection.clone()).batch_size(page);
+        if let Some(keys) = &find.sort {
+            question = question.sort(keys.clone());
         }
-        if find.by_transaction {
-            question = question.hint(Hint::Name(BY_TRANSACTION.to_owned()));
-        }
-        if find.seen.is_none()
-            && let Some(limit) = limit
-        {
-            question = question.limit(limit);
-        }
-        let Some(opened) = sink.wait(connected.page(question.batch())) else { return Ok(false) };
+        let limit = limit.filter(|_| find.seen.is_none() && members.is_empty());
+        question = match (limit, &self.sorting) {
+            (Some(limit), _) => question.limit(limit),
+            // What is sorted without a limit may be more than the server holds.
+            (None, Sorting::Fields(_)) => question.allow_disk_use(true),
+            (None, _) => question,
+        };
+        connected.page(question.batch()).await
+    }
+
+    /// Reads what a question gives, judged by these conditions. Returns `false` when no more rows are wanted.
+    fn read(&self, connected: &Connected, opened: Opened, find: &Find, members: &[&Predicate], batch: &mut BatchBuilder, sink: &mut Sink) -> Result<bool, QueryError> {
+        let store = &self.scan.store;
         let mut cursor = opened.map_err(|reaction| store.failed(&reaction))?;
         let mut text = String::new();
         loop {
@@ -216,19 +237,20 @@ impl MongodbQuery {
             let Some(page) = page.map_err(|reaction| store.failed(&reaction))? else { return Ok(true) };
             for document in page.doc_slices().map_err(|error| store.failed(&connected.told(&error)))? {
                 let document = document.ok().and_then(|value| value.as_document()).ok_or_else(|| store.damaged(0, &"no document"))?;
-                self.row(document, find.seen.as_deref(), &mut text, batch)?;
-                if batch.is_full() && !sink.send(self.finished(batch)?) {
+                self.row(document, find.seen.as_deref(), members, &mut text, batch)?;
+                // Nobody waits for a batch to be full who wants no more.
+                if (batch.is_full() || batch.rows() >= sink.left()) && !sink.send(self.finished(batch)?) {
                     return Ok(false);
                 }
             }
         }
     }
 
-    /// Adds a document's row, where it may be seen.
-    fn row(&self, document: &RawDocument, seen: Option<&[Range]>, text: &mut String, batch: &mut BatchBuilder) -> Result<(), QueryError> {
+    /// Adds a document's row, where it may be seen and is asked for.
+    fn row(&self, document: &RawDocument, seen: Option<&[Range]>, members: &[&Predicate], text: &mut String, batch: &mut BatchBuilder) -> Result<(), QueryError> {
         let store = &self.scan.store;
         let key = document.get_i64("_id").map_err(|_| store.damaged(0, &"its _id is no 64-bit integer"))?;
-        if seen.is_some_and(|ranges| !keys::contain(ranges, key)) {
+        if seen.is_some_and(|ranges| !keys::contain(ranges, key)) || !self.scan.table.passes(document, members).map_err(|what| store.damaged(key, &what))? {
             return Ok(());
         }
         self.scan.table.put(document, key, &self.request.projection, text, batch).map_err(|what| store.damaged(key, &what))

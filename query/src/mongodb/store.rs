@@ -17,6 +17,7 @@ use super::keys::Visible;
 use super::scan::MongodbScan;
 use crate::errors::QueryError;
 use crate::positions::Position;
+use crate::settled::Settled;
 use crate::shape;
 use crate::store::{RoleStore, SinkStore, wait};
 use crate::table::Relation;
@@ -27,6 +28,7 @@ const ROLE: &str = "documents";
 pub(crate) struct MongodbDocuments {
     settings: MongodbSettings,
     connected: OnceCell<Connected>,
+    pub(super) settled: Settled<Vec<Visible>>,
 }
 
 impl fmt::Debug for MongodbDocuments {
@@ -38,7 +40,7 @@ impl fmt::Debug for MongodbDocuments {
 impl MongodbDocuments {
     /// No I/O.
     pub(crate) fn new(settings: MongodbSettings) -> MongodbDocuments {
-        MongodbDocuments { settings, connected: OnceCell::new() }
+        MongodbDocuments { settings, connected: OnceCell::new(), settled: Settled::default() }
     }
 
     /// What a failure says.

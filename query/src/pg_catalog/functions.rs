@@ -22,6 +22,8 @@ pub(super) const IS_VISIBLE: &str = "wardhouse_is_visible";
 pub(super) const RELATION_NAME: &str = "wardhouse_relation_name";
 /// What it puts in the place of `to_regclass(name)`: the same with the session's path.
 pub(super) const RELATION_NUMBER: &str = "wardhouse_relation_number";
+/// What [`super::procedures`] puts in the place of a function that is compared with a number.
+pub(super) const FUNCTION_NUMBER: &str = "to_regproc";
 /// What it puts in the place of `oid::regnamespace::text`.
 pub(super) const SCHEMA_NAME: &str = "wardhouse_schema_name";
 
@@ -108,6 +110,8 @@ pub(super) fn all(oids: &Arc<Oids>) -> Vec<Arc<ScalarUDF>> {
         of_rows(SCHEMA_NAME, Kind::SchemaName, oids),
         of_rows(RELATION_NUMBER, Kind::RelationNumber, oids),
         of_rows("to_regclass", Kind::RelationNumber, oids),
+        of_rows(FUNCTION_NUMBER, Kind::FunctionNumber, oids),
+        of_rows("to_regprocedure", Kind::FunctionNumber, oids),
         of_rows("to_regtype", Kind::TypeNumber, oids),
         of_rows("to_regnamespace", Kind::SchemaNumber, oids),
         of_rows("to_regrole", Kind::RoleNumber, oids),
@@ -175,6 +179,7 @@ enum Kind {
     TypeNumber,
     SchemaNumber,
     RoleNumber,
+    FunctionNumber,
 }
 
 fn of_rows(name: &str, kind: Kind, oids: &Arc<Oids>) -> ScalarUDF {
@@ -219,7 +224,7 @@ impl ScalarUDFImpl for OfRows {
     fn return_type(&self, _arguments: &[DataType]) -> Result<DataType> {
         Ok(match self.kind {
             Kind::Privilege | Kind::Visible => DataType::Boolean,
-            Kind::RelationNumber | Kind::TypeNumber | Kind::SchemaNumber | Kind::RoleNumber => DataType::Int32,
+            Kind::RelationNumber | Kind::TypeNumber | Kind::SchemaNumber | Kind::RoleNumber | Kind::FunctionNumber => DataType::Int32,
             _ => DataType::Utf8,
         })
     }
@@ -246,6 +251,7 @@ impl ScalarUDFImpl for OfRows {
                 Arc::new(found)
             }
             Kind::TypeNumber => Arc::new(texts(first)?.iter().map(|name| oids.type_named(name?)).collect::<Int32Array>()),
+            Kind::FunctionNumber => Arc::new(texts(first)?.iter().map(|name| oids.function_named(name?)).collect::<Int32Array>()),
             Kind::SchemaNumber => Arc::new(texts(first)?.iter().map(|name| oids.schema_named(name?)).collect::<Int32Array>()),
             Kind::RoleNumber => Arc::new(texts(first)?.iter().map(|name| (names::parts(name?)? == [OWNER]).then_some(OWNER_OID)).collect::<Int32Array>()),
             Kind::SchemaName => each(first, |oid| oids.schemas().iter().find(|(_, known)| *known == oid).map(|(name, _)| names::quoted(name)))?,

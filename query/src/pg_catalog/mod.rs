@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! oids (numbers of what there is) → tables, information (the two schemas, made once) · functions
-//! rewrite (a statement that asks for them, in words that DataFusion knows) = session (who asks) + tableoid + empty (what there is none of) + subqueries + rules;
+//! rewrite (a statement that asks for them, in words that DataFusion knows) = session (who asks) + procedures + tableoid + empty (what there is none of) + subqueries + rules;
 //!   introspection (asyncpg's)
 //! ```
 //!
@@ -19,6 +19,7 @@ mod information;
 mod introspection;
 mod names;
 mod oids;
+mod procedures;
 mod rewrite;
 mod schema;
 mod series;

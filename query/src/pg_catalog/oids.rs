@@ -44,6 +44,8 @@ pub(super) struct Oids {
     /// PostgreSQL's own, by name.
     system: HashMap<String, i32>,
     types: HashMap<String, i32>,
+    /// Functions; without a number where several have the name.
+    functions: HashMap<String, Option<i32>>,
 }
 
 impl Oids {
@@ -71,7 +73,15 @@ impl Oids {
                 }
             }
         }
-        Ok(Oids { schemas, ours, system, types })
+        let mut functions: HashMap<String, Option<i32>> = HashMap::new();
+        for batch in fixed.pg_proc.data() {
+            let column = |name: &str| batch.column_by_name(name).ok_or_else(|| DataFusionError::Internal(format!("pg_proc has no column {name}")));
+            let (oid, name) = (column("oid")?.as_primitive::<Int32Type>(), column("proname")?.as_string::<i32>());
+            for row in 0..batch.num_rows() {
+                functions.entry(name.value(row).to_owned()).and_modify(|known| *known = None).or_insert_with(|| Some(oid.value(row)));
+            }
+        }
+        Ok(Oids { schemas, ours, system, types, functions })
     }
 
     pub(super) fn schemas(&self) -> &[(String, i32)] {
@@ -93,6 +103,9 @@ impl Oids {
 
     /// The schema that a text names.
     pub(super) fn schema_named(&self, text: &str) -> Option<i32> {
+        if let Some(number) = digits(text) {
+            return Some(number);
+        }
         match names::parts(text)?.as_slice() {
             [name] => self.schema(name),
             _ => None,
@@ -101,6 +114,9 @@ impl Oids {
 
     /// The type that a text names, with or without `pg_catalog` before it.
     pub(super) fn type_named(&self, text: &str) -> Option<i32> {
+        if let Some(number) = digits(text) {
+            return Some(number);
+        }
         let parts = names::parts(text)?;
         match parts.as_slice() {
             [name] => self.types.get(name).copied(),
@@ -109,8 +125,28 @@ impl Oids {
         }
     }
 
+    /// The function that a text names, with or without `pg_catalog` before it and its arguments behind it; 0 for the sign of none.
+    pub(super) fn function_named(&self, text: &str) -> Option<i32> {
+        let name = text.split_once('(').map_or(text, |(name, _)| name).trim();
+        if name == "-" {
+            return Some(0);
+        }
+        if let Some(number) = digits(name) {
+            return Some(number);
+        }
+        let parts = names::parts(name)?;
+        match parts.as_slice() {
+            [name] => self.functions.get(name).copied().flatten(),
+            [schema, name] if schema == PG_CATALOG => self.functions.get(name).copied().flatten(),
+            _ => None,
+        }
+    }
+
     /// The relation that a text names, looked for in `path` where it has no schema.
     pub(super) fn relation_named(&self, text: &str, path: &[String]) -> Option<i32> {
+        if let Some(number) = digits(text) {
+            return Some(number);
+        }
         let parts = names::parts(text)?;
         match parts.as_slice() {
             [name] => self.system(name).or_else(|| path.iter().find_map(|schema| self.relation(schema, name))),
@@ -145,6 +181,12 @@ impl Oids {
             None => self.system.iter().find(|(_, known)| **known == oid).map(|(name, _)| name.clone()),
         }
     }
+}
+
+/// The number that is written in the place of a name.
+fn digits(text: &str) -> Option<i32> {
+    let text = text.trim();
+    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) { None } else { text.parse().ok() }
 }
 
 fn too_many() -> DataFusionError {

@@ -14,10 +14,10 @@ use datafusion_pg_catalog::sql::rules::{
 };
 
 use super::session::{self, Facts, type_name};
-use super::{INFORMATION_SCHEMA, PG_CATALOG, PgCatalog, empty, introspection, subqueries, tableoid};
+use super::{INFORMATION_SCHEMA, PG_CATALOG, PgCatalog, empty, introspection, procedures, subqueries, tableoid};
 
 /// Functions without a schema before them that say something of the session.
-const OF_SESSION: [&str; 17] = [
+const OF_SESSION: [&str; 18] = [
     "current_user",
     "session_user",
     "user",
@@ -32,6 +32,7 @@ const OF_SESSION: [&str; 17] = [
     "pg_table_is_visible",
     "to_regclass",
     "to_regnamespace",
+    "to_regproc",
     "to_regrole",
     "to_regtype",
     "version",
@@ -100,6 +101,7 @@ impl PgCatalog {
         let mut statement = introspection::rewrite(statement);
         session::rewrite(&mut statement, facts, &self.oids);
         if catalog {
+            procedures::rewrite(&mut statement);
             let ControlFlow::Continue(()) = VisitMut::visit(&mut statement, &mut Qualify { tables: &self.rules.tables });
         }
         let rules = if catalog && !other {

@@ -9,7 +9,7 @@ use datafusion::sql::sqlparser::ast::{
     VisitorMut,
 };
 
-use super::functions::{IS_VISIBLE, RELATION_NAME, RELATION_NUMBER, SCHEMA_NAME};
+use super::functions::{FUNCTION_NUMBER, IS_VISIBLE, RELATION_NAME, RELATION_NUMBER, SCHEMA_NAME};
 use super::oids::Oids;
 use super::{INFORMATION_SCHEMA, PG_CATALOG, names};
 use crate::catalog::CATALOG;
@@ -111,22 +111,27 @@ impl Answers<'_> {
             "regclass" => self.oids.relation_named(&name, &self.path),
             "regnamespace" => names::parts(&name).as_deref().and_then(|parts| if let [schema] = parts { self.oids.schema(schema) } else { None }),
             "regtype" => self.oids.type_named(&name),
+            "regproc" | "regprocedure" => self.oids.function_named(&name),
             _ => None,
         }
         .map(number)
     }
 
-    /// The number of what a text names that is known when the query runs: `$1::varchar::regclass`.
+    /// The number of what a text names that is known when the query runs: `$1::regclass`, `$1::varchar::regclass`.
     fn looked_up(&self, operand: &Expr, data_type: &DataType) -> Option<Expr> {
-        let Expr::Cast { expr: inner, data_type: named, .. } = operand else { return None };
-        // What a number is shown as is no name to look for.
-        if !is_text(named) || matches!(**inner, Expr::Cast { .. }) {
-            return None;
-        }
+        let named = match operand {
+            Expr::Value(value) if matches!(value.value, Value::Placeholder(_)) => {
+                Expr::Cast { kind: CastKind::Cast, expr: Box::new(operand.clone()), data_type: DataType::Text, array: false, format: None }
+            }
+            // What a number is shown as is no name to look for.
+            Expr::Cast { expr: inner, data_type: named, .. } if is_text(named) && !matches!(**inner, Expr::Cast { .. }) => operand.clone(),
+            _ => return None,
+        };
         match type_name(data_type).as_str() {
-            "regclass" => Some(call(RELATION_NUMBER, vec![operand.clone(), text(self.path.join(","))])),
-            "regnamespace" => Some(call("to_regnamespace", vec![operand.clone()])),
-            "regtype" => Some(call("to_regtype", vec![operand.clone()])),
+            "regclass" => Some(call(RELATION_NUMBER, vec![named, text(self.path.join(","))])),
+            "regnamespace" => Some(call("to_regnamespace", vec![named])),
+            "regtype" => Some(call("to_regtype", vec![named])),
+            "regproc" | "regprocedure" => Some(call(FUNCTION_NUMBER, vec![named])),
             _ => None,
         }
     }

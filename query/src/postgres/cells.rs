@@ -16,7 +16,7 @@ use crate::batch::{BatchBuilder, Cell};
 /// What a row holds that it should not. It names no value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub(super) struct Unexpected(String);
+pub(super) struct Unexpected(pub(super) String);
 
 /// How a column of a statement's answer comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,24 +46,30 @@ impl Reader {
         Some(Reader { forms: aggregates::forms(table, aggregation)?, form: String::new() })
     }
 
-    /// Adds a row to a batch.
-    pub(super) fn push(&mut self, row: &PgRow, batch: &mut BatchBuilder) -> Result<(), Unexpected> {
-        let raw = |index: usize| row.try_get_raw(index).map_err(|error| Unexpected(error.to_string()));
-        let mut from = 0;
+    /// How many values of a row it takes.
+    pub(super) fn fields(&self) -> usize {
+        self.forms.len() + self.forms.iter().filter(|form| **form == Form::Of(Kind::Metadata)).count()
+    }
+
+    /// Adds a row of a query to a batch.
+    pub(super) fn push_row(&mut self, row: &PgRow, batch: &mut BatchBuilder) -> Result<(), Unexpected> {
+        let mut values = (0..row.len()).map(|index| row.try_get_raw(index).map(|value| bytes(&value)).map_err(|error| Unexpected(error.to_string())));
+        self.push(|| values.next().unwrap_or_else(|| Err(Unexpected("a row that breaks off".to_owned()))), batch)
+    }
+
+    /// Adds a row to a batch; `next` gives one value after another, none for NULL.
+    pub(super) fn push<'r>(&mut self, mut next: impl FnMut() -> Result<Option<&'r [u8]>, Unexpected>, batch: &mut BatchBuilder) -> Result<(), Unexpected> {
         for (index, form) in self.forms.iter().enumerate() {
-            let pushed = if *form == Form::Of(Kind::Metadata) {
-                let (whole, json) = (raw(from)?, raw(from + 1)?);
-                from += 2;
-                batch.push(index, Cell::Text(metadata_of(&whole, &json, &mut self.form)?))
-            } else {
-                let value = raw(from)?;
-                from += 1;
-                match (bytes(&value), *form) {
-                    (None, _) => batch.push(index, Cell::Null),
-                    (Some(bytes), Form::Of(Kind::Text)) => batch.push(index, Cell::Text(&text::read(bytes))),
-                    (Some(bytes), Form::Of(kind)) => batch.push(index, cell(kind, bytes)?),
-                    (Some(bytes), Form::Sum { places }) => batch.push(index, Cell::Wide(sum(bytes, places)?)),
+            let value = next()?;
+            let pushed = match (value, *form) {
+                (whole, Form::Of(Kind::Metadata)) => {
+                    let json = next()?;
+                    batch.push(index, Cell::Text(metadata_of(whole, json, &mut self.form)?))
                 }
+                (None, _) => batch.push(index, Cell::Null),
+                (Some(bytes), Form::Of(Kind::Text)) => batch.push(index, Cell::Text(&text::read(bytes))),
+                (Some(bytes), Form::Of(kind)) => batch.push(index, cell(kind, bytes)?),
+                (Some(bytes), Form::Sum { places }) => batch.push(index, Cell::Wide(sum(bytes, places)?)),
             };
             pushed.map_err(|misfit| Unexpected(misfit.to_string()))?;
         }
@@ -145,11 +151,11 @@ fn fixed<const N: usize>(bytes: &[u8]) -> Option<[u8; N]> {
 }
 
 /// The text of a transaction's metadata: as it stands, or made again from what `jsonb` gives behind the number of its format.
-fn metadata_of<'f>(whole: &PgValueRef<'f>, json: &PgValueRef<'_>, form: &'f mut String) -> Result<&'f [u8], Unexpected> {
-    if let Some(text) = bytes(whole) {
+fn metadata_of<'f>(whole: Option<&'f [u8]>, json: Option<&[u8]>, form: &'f mut String) -> Result<&'f [u8], Unexpected> {
+    if let Some(text) = whole {
         return Ok(text);
     }
-    let Some([1, json @ ..]) = bytes(json) else { return Err(Unexpected("metadata in neither of its columns".to_owned())) };
+    let Some([1, json @ ..]) = json else { return Err(Unexpected("metadata in neither of its columns".to_owned())) };
     form.clear();
     let made = std::str::from_utf8(json).ok().and_then(|json| metadata::canonical(json, form).ok());
     match made {

@@ -25,15 +25,15 @@ pub(super) fn write(table: &Table, column: usize, path: &[Step], test: &MemberTe
     };
     let path = sql.place_list(Kind::Text, path.iter().map(step).collect());
     sql.push(&format!("({json} #>> {path}"));
-    match test {
-        MemberTest::Present => sql.push(" IS NOT NULL"),
-        MemberTest::TextIn(texts) => {
-            sql.push(" = ANY(");
-            sql.bind_list(Kind::Text, texts.iter().cloned().map(Value::Text).collect());
-            sql.push(")");
-            if texts.iter().any(|text| Beside::string(text) == Beside::Container) {
-                sql.push(&format!(" OR jsonb_typeof({json} #> {path}) IN ('object', 'array')"));
-            }
+    let texts = test.texts();
+    if texts.is_empty() {
+        sql.push(" IS NOT NULL");
+    } else {
+        sql.push(" = ANY(");
+        sql.bind_list(Kind::Text, texts.iter().cloned().map(Value::Text).collect());
+        sql.push(")");
+        if texts.iter().any(|text| Beside::string(text) == Beside::Container) {
+            sql.push(&format!(" OR jsonb_typeof({json} #> {path}) IN ('object', 'array')"));
         }
     }
     sql.push(&format!(" OR {text} IS NOT NULL)"));

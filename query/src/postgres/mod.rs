@@ -2,6 +2,7 @@
 
 mod aggregates;
 mod cells;
+mod copied;
 mod dialect;
 mod members;
 mod scan;

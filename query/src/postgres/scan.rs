@@ -15,6 +15,7 @@ use sqlx::{AssertSqlSafe, Postgres};
 
 use super::aggregates;
 use super::cells::{Reader, Unexpected};
+use super::copied::{self, Copied};
 use super::dialect::{self, Sql};
 use super::sessions::Lease;
 use super::store::{PostgresLedger, integer};
@@ -82,7 +83,11 @@ impl Scan for PostgresScan {
 
     fn prepare(&self, request: &Request, survey: &Survey) -> Result<Arc<dyn Prepared>, QueryError> {
         let parts = survey::divided(&self.table, request, survey);
-        let shown = self.statement(request, &[], parts.first().copied())?;
+        let keys = parts.first().copied();
+        let shown = match copied::statement(&self.table, request, keys) {
+            Some(copy) => copy,
+            None => self.statement(request, &[], keys)?.shown(),
+        };
         let rows = survey.rows.unwrap_or(0);
         Ok(Arc::new(PostgresQuery { scan: self.clone(), request: request.clone(), aggregation: None, parts, rows, turns: Turns::default(), shown }))
     }
@@ -92,7 +97,7 @@ impl Scan for PostgresScan {
     }
 
     fn prepare_aggregate(&self, request: &Request, aggregation: &Aggregation, survey: &Survey) -> Result<Arc<dyn Prepared>, QueryError> {
-        let shown = self.of_groups(request, aggregation, &[])?;
+        let shown = self.of_groups(request, aggregation, &[])?.shown();
         let (aggregation, rows) = (Some(aggregation.clone()), survey.rows.unwrap_or(0));
         Ok(Arc::new(PostgresQuery { scan: self.clone(), request: request.clone(), aggregation, parts: Vec::new(), rows, turns: Turns::default(), shown }))
     }
@@ -136,7 +141,48 @@ struct PostgresQuery {
     /// About how many rows there are in all.
     rows: usize,
     turns: Turns,
-    shown: Sql,
+    shown: String,
+}
+
+/// What is sent to the server.
+enum Sent {
+    /// A query with its values.
+    Query(Sql),
+    /// The text of a copy.
+    Copy(String),
+}
+
+/// Rows on their way.
+pub(super) trait Rows {
+    /// Fills a batch. `false` when there are no more rows.
+    async fn fill(&mut self, reader: &mut Reader, batch: &mut BatchBuilder) -> Result<Result<bool, Unexpected>, sqlx::Error>;
+}
+
+/// Those of a query.
+struct Queried<'c>(BoxStream<'c, Result<PgRow, sqlx::Error>>);
+
+impl Rows for Queried<'_> {
+    async fn fill(&mut self, reader: &mut Reader, batch: &mut BatchBuilder) -> Result<Result<bool, Unexpected>, sqlx::Error> {
+        while let Some(row) = self.0.try_next().await? {
+            if let Err(unexpected) = reader.push_row(&row, batch) {
+                return Ok(Err(unexpected));
+            }
+            if batch.is_full() {
+                return Ok(Ok(true));
+            }
+        }
+        Ok(Ok(false))
+    }
+}
+
+/// How far rows were handed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Given {
+    All,
+    /// No more are wanted.
+    Enough,
+    /// Nobody wants any.
+    Stopped,
 }
 
 /// How a statement came to its end.
@@ -150,8 +196,7 @@ enum Ended {
 
 impl Prepared for PostgresQuery {
     fn text(&self) -> String {
-        let text = self.shown.shown();
-        if self.parts.is_empty() { text } else { format!("{text} (in {} parts by pos)", self.parts.len()) }
+        if self.parts.is_empty() { self.shown.clone() } else { format!("{} (in {} parts by pos)", self.shown, self.parts.len()) }
     }
 
     fn parts(&self) -> usize {
@@ -165,13 +210,14 @@ impl Prepared for PostgresQuery {
             Turn::All => None,
             Turn::Nothing => return Ok(()),
         };
-        let sql = match &self.aggregation {
-            None => self.scan.statement(&self.request, late, keys)?,
-            Some(aggregation) => self.scan.of_groups(&self.request, aggregation, late)?,
-        };
+        let sent = self.sent(keys, late)?;
         let Some(lease) = sink.wait(sessions.lease()) else { return Ok(()) };
         let mut lease = lease?;
-        match self.read(&mut lease, sql, sink)? {
+        let ended = match sent {
+            Sent::Query(sql) => self.read(&mut lease, sql, sink)?,
+            Sent::Copy(text) => self.copy(&mut lease, &text, sink)?,
+        };
+        match ended {
             Ended::ByItself => sessions.give_back(lease),
             Ended::Early => wait(sessions.cancel(lease)),
         }
@@ -185,37 +231,69 @@ impl PostgresQuery {
         if self.parts.is_empty() { Turn::All } else { self.turns.of(part, || parts::leave_few(self.rows, late, &unique)) }
     }
 
+    fn sent(&self, keys: Option<(i64, i64)>, late: &[Predicate]) -> Result<Sent, QueryError> {
+        let scan = &self.scan;
+        if let Some(aggregation) = &self.aggregation {
+            return scan.of_groups(&self.request, aggregation, late).map(Sent::Query);
+        }
+        match copied::statement(&scan.table, &self.request, keys) {
+            Some(copy) if late.is_empty() => Ok(Sent::Copy(copy)),
+            _ => scan.statement(&self.request, late, keys).map(Sent::Query),
+        }
+    }
+
+    fn batch(sink: &Sink) -> Result<BatchBuilder, QueryError> {
+        BatchBuilder::new(sink.schema(), sink.batch_rows()).ok_or_else(|| QueryError::internal("a column has a type that no store gives"))
+    }
+
     fn read(&self, lease: &mut Lease, sql: Sql, sink: &mut Sink) -> Result<Ended, QueryError> {
         let store = &self.scan.store;
         let arguments = sql.arguments().map_err(QueryError::internal)?;
-        // Planned with its values, which an index may depend on; kept by nobody, for few are alike.
-        let statement = sqlx::query_with::<Postgres, _>(AssertSqlSafe(sql.text), arguments).persistent(false);
+        // Read once by the server, and planned with its values each time (see `wh_stores::postgres::connect`): an index may depend on them.
+        let statement = sqlx::query_with::<Postgres, _>(AssertSqlSafe(sql.text), arguments);
         let mut rows = statement.fetch(lease.connection());
-        let mut batch = BatchBuilder::new(sink.schema(), sink.batch_rows()).ok_or_else(|| QueryError::internal("a column has a type that no store gives"))?;
         if self.aggregation.is_none() && self.request.projection.is_empty() {
             let Some(counted) = sink.wait(self.in_time(rows.try_next())) else { return Ok(Ended::Early) };
             let counted = match counted? {
                 Some(row) => integer(&row, 0).map_err(|error| store.sessions.failed(&error))?,
                 None => 0,
             };
-            hand_over_counted(usize::try_from(counted).unwrap_or(0), &mut batch, sink)?;
+            hand_over_counted(usize::try_from(counted).unwrap_or(0), &mut Self::batch(sink)?, sink)?;
             return Ok(self.end(&mut rows));
         }
+        let mut queried = Queried(rows);
+        match self.hand_over(&mut queried, sink)? {
+            Given::All => Ok(Ended::ByItself),
+            // A statement with a limit has given all when nobody wants more.
+            Given::Enough if self.request.limit.is_some() => Ok(self.end(&mut queried.0)),
+            Given::Enough | Given::Stopped => Ok(Ended::Early),
+        }
+    }
+
+    fn copy(&self, lease: &mut Lease, text: &str, sink: &mut Sink) -> Result<Ended, QueryError> {
+        let Some(begun) = sink.wait(self.in_time(lease.connection().copy_out_raw(text))) else { return Ok(Ended::Early) };
+        match self.hand_over(&mut Copied::new(begun?), sink)? {
+            Given::All => Ok(Ended::ByItself),
+            Given::Enough | Given::Stopped => Ok(Ended::Early),
+        }
+    }
+
+    fn hand_over(&self, rows: &mut impl Rows, sink: &mut Sink) -> Result<Given, QueryError> {
+        let store = &self.scan.store;
         let reader = match &self.aggregation {
             None => Reader::new(&self.scan.table, &self.request.projection),
             Some(aggregation) => Reader::of_groups(&self.scan.table, aggregation),
         };
         let mut reader = reader.ok_or_else(|| QueryError::internal("a column has a type that no layout gives"))?;
+        let mut batch = Self::batch(sink)?;
         loop {
-            let Some(filled) = sink.wait(self.in_time(fill(&mut rows, &mut reader, &mut batch))) else { return Ok(Ended::Early) };
+            let Some(filled) = sink.wait(self.in_time(rows.fill(&mut reader, &mut batch))) else { return Ok(Given::Stopped) };
             let more = filled?.map_err(|unexpected| store.sessions.damaged(&unexpected))?;
             let wanted = batch.is_empty() || sink.send(batch.finish().map_err(|error| store.sessions.damaged(&error))?);
             match (more, wanted) {
                 (true, true) => {}
-                (false, _) => return Ok(Ended::ByItself),
-                // A statement with a limit has given all when nobody wants more.
-                (true, false) if self.request.limit.is_some() => return Ok(self.end(&mut rows)),
-                (true, false) => return Ok(Ended::Early),
+                (false, _) => return Ok(Given::All),
+                (true, false) => return Ok(Given::Enough),
             }
         }
     }
@@ -237,19 +315,6 @@ impl PostgresQuery {
         };
         answered.map_err(|error| sessions.failed(&error))
     }
-}
-
-/// Fills a batch. `false` when there are no more rows.
-async fn fill(rows: &mut BoxStream<'_, Result<PgRow, sqlx::Error>>, reader: &mut Reader, batch: &mut BatchBuilder) -> Result<Result<bool, Unexpected>, sqlx::Error> {
-    while let Some(row) = rows.try_next().await? {
-        if let Err(unexpected) = reader.push(&row, batch) {
-            return Ok(Err(unexpected));
-        }
-        if batch.is_full() {
-            return Ok(Ok(true));
-        }
-    }
-    Ok(Ok(false))
 }
 
 /// Hands over rows without columns.

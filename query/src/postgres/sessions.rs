@@ -20,8 +20,10 @@ use crate::errors::QueryError;
 
 /// The role's name in SQL.
 pub(super) const ROLE: &str = "ledger";
-/// How long a session that nobody uses is kept.
+/// How long a session that nobody uses is kept …
 const IDLE: Duration = Duration::from_secs(300);
+/// … and for how long it is taken for whole without being asked: asking takes as long as a short query.
+const WHOLE: Duration = Duration::from_secs(1);
 
 /// Where sessions come from.
 #[derive(Debug)]
@@ -61,8 +63,9 @@ impl Sessions {
     pub(super) async fn lease(&self) -> Result<Lease, QueryError> {
         let permit = self.permit().await?;
         while let Some((mut session, since)) = self.kept() {
+            let idle = since.elapsed();
             // The server may have been restarted meanwhile.
-            let alive = since.elapsed() < IDLE && matches!(tokio::time::timeout(self.settings.connect_timeout, session.connection.ping()).await, Ok(Ok(())));
+            let alive = idle < WHOLE || (idle < IDLE && matches!(tokio::time::timeout(self.settings.connect_timeout, session.connection.ping()).await, Ok(Ok(()))));
             if alive {
                 return Ok(Lease { session, _permit: permit });
             }

@@ -17,7 +17,7 @@ use crate::pushdown::translate;
 use crate::table::{Order, Relation, Request, Scan, Support};
 
 /// What is asked of each column, in the order of the reference's headings.
-pub(super) const HEADINGS: [&str; 20] = [
+pub(super) const HEADINGS: [&str; 21] = [
     "`=`",
     "`<>`",
     "`<` `>`",
@@ -30,6 +30,7 @@ pub(super) const HEADINGS: [&str; 20] = [
     "`->>` `=`",
     "`@>`",
     "`ORDER BY`",
+    "`ORDER BY` `LIMIT`",
     "`GROUP BY`",
     "by day",
     "by month",
@@ -47,7 +48,8 @@ pub(super) fn answers(relation: &Relation, others: &[Arc<Relation>], column: usi
     let field = schema.field(column);
     let conditions = conditions(&relation.qualified_name(), field);
     let mut answers: Vec<Option<Support>> = conditions.into_iter().map(|asked| asked.map(|forms| condition(scan, &schema, &forms))).collect();
-    answers.push(Some(exact(sorts(scan, column))));
+    answers.push(Some(exact(both_ways(column, |order| scan.sorts(order)))));
+    answers.push(Some(exact(both_ways(column, |order| scan.ranks(order)))));
     answers.push(Some(exact(computes(scan, &schema, vec![Group::Column(column)], rows()))));
     let is_time = matches!(field.data_type(), DataType::Timestamp(..));
     let bins = [Bin::Every { micros: DAY, origin: 0 }, Bin::Calendar(CalendarUnit::Month)];
@@ -135,9 +137,9 @@ fn conditions(table: &str, field: &Field) -> [Option<Vec<Expr>>; 11] {
     ]
 }
 
-/// Whether a store sorts by a column first, upwards and downwards as SQL does by itself.
-fn sorts(scan: &dyn Scan, column: usize) -> bool {
-    [false, true].into_iter().all(|descending| scan.sorts(&[Order { column, descending, nulls_first: descending }]))
+/// Whether a store does it for an order by a column, upwards and downwards as SQL sorts by itself.
+fn both_ways(column: usize, does: impl Fn(&[Order]) -> bool) -> bool {
+    [false, true].into_iter().all(|descending| does(&[Order { column, descending, nulls_first: descending }]))
 }
 
 /// Whether a store computes these of the rows of these groups.

@@ -34,7 +34,7 @@ Elasticsearch, Kafka).
 
 An empty cell makes no sense for the column's type. Each kind is asked alone here, of a plain value: `EXPLAIN` tells what becomes of a whole query. `<` `>`
 stands for `<=`, `>=` and BETWEEN too, `NOT` `OR` for conditions that are negated or put together by OR, `by day` and `by month` for `date_trunc` and `date_bin` in UTC, `ORDER BY` for
-the first column of ORDER BY … LIMIT, `join key` for a join with another table of the same schema that becomes one native query. An average is computed from
+the first column of an order without LIMIT (asked where the store has it anyway), `ORDER BY` `LIMIT` for one with LIMIT of at most 10,000, `join key` for a join with another table of the same schema that becomes one native query. An average is computed from
 `sum` and `count`. Conditions on columns of a join's other side reach every store as lists or bounds where `IN` and `<` `>` are answered. Every store is asked for the wanted columns
 alone, and for no more rows than LIMIT where all conditions are answered exactly.
 ";

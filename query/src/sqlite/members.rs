@@ -49,19 +49,18 @@ pub(super) fn write(table: &Table, column: usize, path: &[Step], test: &MemberTe
     let place = sql.place(Value::Text(place(from, path)?));
     // 5: JSON as text, or as JSONB.
     sql.push(&format!("CASE WHEN json_valid({document}, 5) THEN "));
-    match test {
-        MemberTest::Present => sql.push(&format!("{document} ->> {place} IS NOT NULL")),
-        MemberTest::TextIn(texts) => {
-            let all: Vec<&String> = texts.iter().collect();
-            one_of(&format!("{document} ->> {place}"), &all, sql);
-            let scalars: Vec<&String> = texts.iter().filter(|text| Beside::string(text) == Beside::Scalar).collect();
-            if !scalars.is_empty() {
-                sql.push(" OR ");
-                one_of(&format!("{document} -> {place}"), &scalars, sql);
-            }
-            if texts.iter().any(|text| Beside::string(text) == Beside::Container) {
-                sql.push(&format!(" OR json_type({document}, {place}) IN ('object', 'array')"));
-            }
+    let texts: Vec<&String> = test.texts().iter().collect();
+    if texts.is_empty() {
+        sql.push(&format!("{document} ->> {place} IS NOT NULL"));
+    } else {
+        one_of(&format!("{document} ->> {place}"), &texts, sql);
+        let scalars: Vec<&String> = texts.iter().copied().filter(|text| Beside::string(text) == Beside::Scalar).collect();
+        if !scalars.is_empty() {
+            sql.push(" OR ");
+            one_of(&format!("{document} -> {place}"), &scalars, sql);
+        }
+        if texts.iter().any(|text| Beside::string(text) == Beside::Container) {
+            sql.push(&format!(" OR json_type({document}, {place}) IN ('object', 'array')"));
         }
     }
     sql.push(" ELSE 1 END");

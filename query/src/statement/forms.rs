@@ -5,14 +5,17 @@
 
 mod instants;
 mod patterns;
+mod types;
 
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    ArrayElemTypeDef, BinaryOperator, CastKind, DataType as SqlType, Expr as SqlExpr, UnaryOperator, Value, ValueWithSpan, VisitMut, VisitorMut,
+    Array, ArrayElemTypeDef, BinaryOperator, CastKind, DataType as SqlType, Expr as SqlExpr, UnaryOperator, Value, ValueWithSpan, VisitMut, VisitorMut,
 };
 
 use crate::json::array_texts;
+
+pub(super) use instants::unknown_pattern;
 
 /// Most elements of an array that become comparisons in a chain.
 const MOST_COMPARED: usize = 100;
@@ -34,6 +37,7 @@ impl VisitorMut for Rewriter {
         match expr {
             SqlExpr::Like { pattern, escape_char, .. } | SqlExpr::ILike { pattern, escape_char, .. } => patterns::with_backslashes(pattern, escape_char),
             SqlExpr::Function(function) => instants::with_signs(function),
+            SqlExpr::Cast { data_type, .. } => types::unqualified(data_type),
             SqlExpr::IsDistinctFrom(..) | SqlExpr::IsNotDistinctFrom(..) => replace(expr, bound_tighter),
             SqlExpr::BinaryOp { op: BinaryOperator::And, .. } | SqlExpr::UnaryOp { op: UnaryOperator::Not, .. } => replace(expr, outwards),
             SqlExpr::AnyOp { left, compare_op, right, .. } => {
@@ -111,7 +115,7 @@ fn outwards(expr: SqlExpr) -> SqlExpr {
     }
 }
 
-/// `x = ANY('{a,b}')` is `x IN ('a', 'b')`, `x <> ALL('{a,b}')` is `x NOT IN ('a', 'b')`, and other comparisons are those with each element.
+/// `x = ANY(ARRAY['a', 'b'])` is `x IN ('a', 'b')`, as is `x = ANY('{a,b}')`; `x <> ALL('{a,b}')` is `x NOT IN ('a', 'b')`, and other comparisons are those with each element.
 fn compared(left: &SqlExpr, op: &BinaryOperator, right: &SqlExpr, is_any: bool) -> Option<SqlExpr> {
     let list = elements(right)?;
     if list.is_empty() {
@@ -134,10 +138,12 @@ fn compared(left: &SqlExpr, op: &BinaryOperator, right: &SqlExpr, is_any: bool) 
     Some(SqlExpr::Nested(Box::new(chain)))
 }
 
-/// The elements of an array that is written as a text, `'{a,b}'` or `'{1,2}'::int[]`.
+/// The elements of an array that is written as one or as a text: `ARRAY['a', 'b']`, `'{a,b}'` or `'{1,2}'::int[]`. The engine's own comparison with an
+/// array takes NULL in it for a value.
 fn elements(array: &SqlExpr) -> Option<Vec<SqlExpr>> {
     match array {
         SqlExpr::Nested(inner) => elements(inner),
+        SqlExpr::Array(Array { elem, .. }) if !elem.iter().any(|element| matches!(element, SqlExpr::Array(_))) => Some(elem.clone()),
         SqlExpr::Value(ValueWithSpan { value: Value::SingleQuotedString(text) | Value::EscapedStringLiteral(text), .. }) => {
             let element = |text: Option<String>| literal(text.map_or(Value::Null, Value::SingleQuotedString));
             Some(array_texts(text)?.into_iter().map(element).collect())

@@ -6,7 +6,11 @@ mod bounds;
 mod commands;
 mod copy;
 mod cursors;
+mod dialect;
+mod effort;
 mod forms;
+mod ignored;
+mod kept;
 mod reading;
 mod tokens;
 
@@ -29,6 +33,10 @@ pub(crate) enum Command {
     Reset(Option<String>),
     /// `SHOW name`; without a name all of them.
     Show(Option<String>),
+    /// `PREPARE name AS …`
+    Prepare { name: String, reading: Reading },
+    /// `EXECUTE name (…)`, the values as a SELECT of them.
+    Execute { name: String, values: Option<DfStatement> },
     /// What a session does without reading.
     Session(Action),
 }
@@ -87,6 +95,8 @@ fn one(sql: &str, statement: &[TokenWithSpan]) -> Result<Command, QueryError> {
             }
             Ok(Command::Session(action))
         }
+        "PREPARE" => kept::prepare(statement, &mut cursor),
+        "EXECUTE" => kept::execute(statement, &mut cursor),
         "EXPLAIN" => reading::read(statement, Action::Explain).map(Command::Read),
         _ if commands::writes(&word) => Err(read_only(verb(cursor))),
         _ => match commands::session(&mut cursor)? {
@@ -191,7 +201,7 @@ mod tests {
             let error = read(sql).unwrap_err();
             assert_eq!((error.to_string(), error.sqlstate()), (format!("Wardhouse's SQL only reads: {what} is not allowed"), "25006"), "{sql}");
         }
-        for sql in ["PREPARE p AS SELECT 1", "EXECUTE p", "EXPLAIN COPY transactions TO '/tmp/x'", "EXPLAIN EXPLAIN SELECT 1", "SET ROLE postgres", "LISTEN x"] {
+        for sql in ["PREPARE p AS DELETE FROM t", "EXECUTE p ($1)", "EXPLAIN COPY transactions TO '/tmp/x'", "EXPLAIN EXPLAIN SELECT 1", "SET ROLE postgres", "LISTEN x"] {
             let code = read(sql).unwrap_err().sqlstate();
             assert!(["0A000", "25006"].contains(&code), "{sql}: {code}");
         }

@@ -5,12 +5,12 @@ use std::ops::ControlFlow;
 use datafusion::common::DataFusionError;
 use datafusion::sql::parser::{DFParserBuilder, ExplainStatement, Statement as DfStatement};
 use datafusion::sql::sqlparser::ast::{Query, Select, SetExpr, Statement as SqlStatement, Visit, Visitor};
-use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use super::bounds::{self, RECURSION, Width};
+use super::dialect::Statements;
 use super::tokens::Cursor;
-use super::{Reading, forms, read_only, refused};
+use super::{Reading, effort, forms, ignored, read_only, refused};
 use crate::errors::{QueryError, nearest};
 use crate::fulltext;
 use crate::json;
@@ -23,12 +23,13 @@ const MAX_EXPLAINS: usize = 4;
 /// Parses the tokens of one statement and checks that it only reads.
 pub(super) fn read(tokens: &[TokenWithSpan], action: Action) -> Result<Reading, QueryError> {
     bounds::depth(tokens)?;
+    effort::bounded(tokens)?;
     let explains = tokens.iter().filter(|token| matches!(&token.token, Token::Word(word) if word.quote_style.is_none() && word.value.eq_ignore_ascii_case("EXPLAIN"))).count();
     if explains > MAX_EXPLAINS {
         return Err(QueryError::TooComplex { message: "EXPLAIN takes one query".to_owned() });
     }
     let parse =
-        || -> Result<_, DataFusionError> { DFParserBuilder::new(tokens.to_vec()).with_dialect(&PostgreSqlDialect {}).with_recursion_limit(RECURSION).build()?.parse_statements() };
+        || -> Result<_, DataFusionError> { DFParserBuilder::new(tokens.to_vec()).with_dialect(&Statements).with_recursion_limit(RECURSION).build()?.parse_statements() };
     let mut statements = parse().map_err(|error| suggest(QueryError::from(error), tokens))?;
     let (Some(statement), true) = (statements.pop_front(), statements.is_empty()) else {
         return Err(refused("one statement at a time: send them one after the other"));
@@ -39,7 +40,7 @@ pub(super) fn read(tokens: &[TokenWithSpan], action: Action) -> Result<Reading, 
 
 /// A query in the words of the engine, without what only its own tables know: `match()`, `score()`, `snippet()`.
 pub(super) fn plain(tokens: &[TokenWithSpan]) -> Result<DfStatement, QueryError> {
-    let mut parser = DFParserBuilder::new(tokens.to_vec()).with_dialect(&PostgreSqlDialect {}).with_recursion_limit(RECURSION).build()?;
+    let mut parser = DFParserBuilder::new(tokens.to_vec()).with_dialect(&Statements).with_recursion_limit(RECURSION).build()?;
     match parser.parse_statement()? {
         DfStatement::Statement(mut sql) => {
             json::rewrite(&mut *sql);
@@ -52,7 +53,7 @@ pub(super) fn plain(tokens: &[TokenWithSpan]) -> Result<DfStatement, QueryError>
 
 /// The words with which statements begin.
 const BEGINNINGS: &str = "SELECT WITH VALUES EXPLAIN DESCRIBE SHOW SET RESET COPY BEGIN START COMMIT \
-                          END ROLLBACK ABORT SAVEPOINT RELEASE DISCARD DEALLOCATE DECLARE FETCH CLOSE UNLISTEN DESC";
+                          END ROLLBACK ABORT SAVEPOINT RELEASE DISCARD DEALLOCATE DECLARE FETCH CLOSE UNLISTEN DESC PREPARE EXECUTE";
 
 /// Adds to an error at the first word what it may have been.
 fn suggest(error: QueryError, tokens: &[TokenWithSpan]) -> QueryError {
@@ -75,6 +76,7 @@ fn allowed(statement: DfStatement) -> Result<(DfStatement, usize), QueryError> {
         DfStatement::Statement(mut sql) => {
             reads(&sql)?;
             let width = only_reads(&*sql)?;
+            ignored::check(&*sql)?;
             fulltext::rewrite_score(&mut *sql);
             snippet::bind(&mut *sql);
             json::rewrite(&mut *sql);

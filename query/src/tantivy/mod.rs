@@ -6,3 +6,5 @@ pub(crate) mod index;
 pub(crate) mod scan;
 mod store;
 mod top;
+
+pub(crate) use dialect::query;

@@ -89,7 +89,7 @@ async fn functions_give_what_they_gave() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_another_asks_is_not_told() {
     let fixture = Fixture::new();
-    let of = |name: &str, role: &str| fixture.engine.session(Principal { name: name.into(), role: role.into(), ..Principal::local(Way::Postgres) });
+    let of = |name: &str, role: &str| fixture.engine.session(Principal { name: name.into(), proved: true, role: role.into(), ..Principal::local(Way::Postgres) });
     let (ada, ben, chief) = (of("ada", "analyst"), of("ben", "analyst"), of("chief", "admin"));
     read(ada.query("SELECT 'of ada'").await.unwrap()).await.unwrap();
     let asked = "SELECT principal, sql FROM system.queries WHERE principal = 'ada' ORDER BY id LIMIT 1";

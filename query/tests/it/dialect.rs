@@ -15,6 +15,11 @@ async fn an_array_is_compared_as_postgresql_does() {
         ("risk_score = ANY('{7,14}'::int[])", "risk_score IN (7, 14)"),
         ("risk_score > ALL('{7,14}')", "risk_score > 14"),
         ("user_id = ANY('{}')", "false"),
+        ("user_id = ANY(ARRAY['u1', NULL])", "user_id = 'u1'"),
+        ("(user_id = ANY(ARRAY['nobody', NULL])) IS NULL", "true"),
+        ("(risk_score > ANY(ARRAY[1000, NULL])) IS NULL", "true"),
+        ("risk_score < ANY(ARRAY[7, 14])", "risk_score < 14"),
+        ("risk_score <> ALL(ARRAY[7, 14])", "risk_score NOT IN (7, 14)"),
     ] {
         assert_eq!(fixture.column(&count(condition)).await, fixture.column(&count(same)).await, "{condition}");
     }

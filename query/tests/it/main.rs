@@ -5,9 +5,12 @@
 mod aggregates;
 mod answers;
 mod bounds;
+mod clients;
 mod dialect;
 mod documents;
 mod faults;
 mod fixture;
+mod numbers;
+mod prepared;
 mod pushdown;
 mod sessions;

@@ -253,7 +253,7 @@ async fn the_engine_tells_what_is_asked_of_it() {
     let session = analyst(&fixture, Limits::default());
     assert_eq!(answered(&session, "SELECT transaction_id FROM transactions WHERE risk_score > 90", Vec::new()).await.len(), 12);
     assert!(session.query("SELECT nothing FROM transactions").await.is_err());
-    let chief = fixture.engine.session(Principal { name: "chief".into(), role: "admin".into(), ..Principal::local(Way::Http) });
+    let chief = fixture.engine.session(Principal { name: "chief".into(), proved: true, role: "admin".into(), ..Principal::local(Way::Http) });
     let asked = "SELECT principal, role, way, state, rows_out, stores->0->>'relation', stores->0->>'rows', error FROM system.queries WHERE session > 1 ORDER BY id";
     let rows = answered(&chief, asked, Vec::new()).await;
     assert_eq!(rows[0], ["ada", "analyst", "http", "done", "12", "ledger.transactions", "12", ""]);
@@ -278,7 +278,8 @@ async fn what_a_session_says_besides_reading_is_done_or_refused() {
         ("SET client_encoding = 'LATIN1'", "22023"),
         ("INSERT INTO transactions SELECT * FROM transactions", "25006"),
         ("COPY transactions FROM '/etc/passwd'", "25006"),
-        ("PREPARE p AS SELECT 1", "0A000"),
+        ("EXECUTE p", "26000"),
+        ("DEALLOCATE p", "26000"),
         ("SELECT 1 / 0", "22012"),
         ("SELECT 'x'::int", "22P02"),
         ("SELECT no_such_function(1)", "42883"),

@@ -115,6 +115,33 @@ fn unknown_fields_are_kept_and_labels_are_set_aside() {
 }
 
 #[test]
+fn what_is_set_aside_is_no_deeper_than_what_is_read() {
+    let nested = |levels: usize| format!("{}0{}", "[".repeat(levels), "]".repeat(levels));
+    let beside = |key: &str, levels: usize| format!("{},\"{key}\":{}}}", GOOD.trim_end_matches('}'), nested(levels));
+    let inside = |key: &str, levels: usize| with("metadata", &format!("{{\"{key}\":{}}}", nested(levels)));
+    // The object, what is kept in it, and for a label or an unknown field the object that it is kept in.
+    for (levels, text) in [(31, inside("a", 31)), (30, inside("is_fraud", 30)), (30, beside("ward", 30)), (30, beside("is_fraud", 30))] {
+        let t = read(&text).unwrap();
+        let json = serde_json::to_string(&t).unwrap();
+        let back = read(&json).unwrap();
+        assert_eq!(crate::accepted::content_hash(&t), crate::accepted::content_hash(&back), "{levels}: {text}");
+    }
+    for text in [inside("a", 32), inside("is_fraud", 31), beside("ward", 31), beside("is_fraud", 31)] {
+        assert_eq!(class(&text), "metadata:too_deep", "{text}");
+    }
+    assert_eq!(class(&beside("ward", 33)), "ward:too_deep");
+}
+
+#[test]
+fn thousands_of_unknown_fields_are_all_kept() {
+    let fields: Vec<String> = (0..20_000).map(|i| format!("\"f{i}\":1")).collect();
+    let text = format!("{},{},\"metadata\":{{\"_extra\":{{\"f7\":2}}}}}}", GOOD.trim_end_matches('}'), fields.join(","));
+    let t = read(&text).unwrap();
+    assert_eq!(t.metadata.get().matches(":1").count(), 20_000);
+    assert!(t.metadata.get().contains("\"f7\":2") && t.metadata.get().contains("\"f7_2\":1"));
+}
+
+#[test]
 fn key_order_and_blanks_change_nothing() {
     let spaced = "\u{feff} {\n\"amount\" : 12.50 ,\"transaction_type\":\"billing\",\"department\":\"Emergency\",\"account_id\":\"A1\",\"user_id\":\"U1\",\"timestamp\":\"2026-03-01 10:30:00.000+02:00\",\"transaction_id\":\"T1\", \"description\":null}\n";
     let (a, b) = (read(GOOD).unwrap(), read(spaced).unwrap());

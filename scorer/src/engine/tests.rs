@@ -146,6 +146,7 @@ fn the_state_is_compact_and_reads_back() {
     assert!(size <= 4096, "{size} bytes");
     assert!(matches!(UserState::from_bytes(&[9, 9]), Err(user::StateError::Version { found: 9 })));
     assert!(UserState::from_bytes(&bytes[..20]).is_err());
+    assert!(UserState::from_bytes(&[bytes, vec![0]].concat()).is_err());
 }
 
 #[test]

@@ -210,7 +210,10 @@ impl UserState {
     /// Another version, or damage.
     pub fn from_bytes(bytes: &[u8]) -> Result<UserState, StateError> {
         match bytes.split_first() {
-            Some((&STATE_VERSION, rest)) => postcard::from_bytes(rest).map_err(|e| StateError::Damaged(e.to_string())),
+            Some((&STATE_VERSION, rest)) => match postcard::take_from_bytes(rest).map_err(|e| StateError::Damaged(e.to_string()))? {
+                (state, []) => Ok(state),
+                (_, behind) => Err(StateError::Damaged(format!("{} bytes too many", behind.len()))),
+            },
             Some((found, _)) => Err(StateError::Version { found: *found }),
             None => Err(StateError::Damaged("empty".to_owned())),
         }

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use wh_eventlog::gauges::Gauges;
 use wh_eventlog::retry::{Backoff, tolerated};
-use wh_eventlog::{Commit, Consumer};
+use wh_eventlog::{Commit, Consumer, crash};
 use wh_schemas::Reaction;
 use wh_schemas::topics::ACCOUNT_ACTIVITY;
 
@@ -79,6 +79,7 @@ impl Stage {
                 return Ok(false);
             }
             Ok(Committed::Kept) => {
+                crash::point("patterns.checkpointed");
                 owned.unsaved.clear();
                 owned.dirty = false;
                 owned.checkpointed = position.next_offset;

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use wh_eventlog::dead_letters::{self, DeadLetter};
 use wh_eventlog::gauges::Gauges;
 use wh_eventlog::retry::until_settled;
-use wh_eventlog::{Consumer, Fetched, Record, Stored};
+use wh_eventlog::{Consumer, Fetched, Record, Stored, crash};
 use wh_schemas::position::Origin;
 use wh_schemas::topics::{ACCOUNT_ACTIVITY, RISK_ALERTS};
 use wh_schemas::{Reaction, ids};
@@ -70,6 +70,7 @@ impl Stage {
         let (log, gauges) = (&self.log, &*self.gauges);
         if !out.records.is_empty() {
             let Some(first) = until_settled(stop, gauges, || log.produce(RISK_ALERTS, OUTPUT, out.records.clone())).await? else { return Ok(false) };
+            crash::point("patterns.produced");
             running.produced(first, out.records.len() as u64);
         }
         Gauges::add(&gauges.alerts, out.alerts);

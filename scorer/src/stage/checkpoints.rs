@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use wh_eventlog::gauges::Gauges;
 use wh_eventlog::retry::{Backoff, tolerated};
-use wh_eventlog::{Commit, Consumer};
+use wh_eventlog::{Commit, Consumer, crash};
 use wh_schemas::Reaction;
 use wh_schemas::topics::ACCEPTED_TRANSACTIONS;
 
@@ -72,6 +72,7 @@ impl Stage {
                 return Ok(());
             }
             Ok(Committed::Kept) => {
+                crash::point("scorer.checkpointed");
                 running.unsaved_users.clear();
                 running.unsaved_forgotten.clear();
                 running.unsaved_ids.clear();
@@ -104,7 +105,9 @@ impl Stage {
         }
         let committed = consumer.commit(vec![Commit { topic: ACCEPTED_TRANSACTIONS.into(), partition, next_offset: position.next_offset, metadata: String::new() }]).await;
         // The checkpoint is what counts; the log's note may be late.
-        tolerated(committed, &self.gauges).await?;
+        if tolerated(committed, &self.gauges).await?.is_some() {
+            crash::point("scorer.committed");
+        }
         self.snapshot_if_due(partition, stop).await?;
         self.settle_control(consumer, partition, stop).await
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use wh_eventlog::gauges::Gauges;
 use wh_eventlog::retry::until_settled;
-use wh_eventlog::{Consumer, Fetched, Log, Record};
+use wh_eventlog::{Consumer, Fetched, Log, Record, crash};
 use wh_schemas::Reaction;
 use wh_schemas::position::Seq;
 use wh_schemas::topics::{ACCEPTED_TRANSACTIONS, ACCOUNT_ACTIVITY, RISK_ALERTS, RISK_SCORES};
@@ -53,16 +53,24 @@ impl Stage {
         running.scorer = Some(scorer);
         let (log, gauges) = (&self.log, &*self.gauges);
         self.letters.rows(records);
+        let buries = !emitted.dead_letters.is_empty();
         if !self.letters.bury(emitted.dead_letters, stop).await? {
             return Ok(false);
+        }
+        if buries {
+            crash::point("scorer.buried");
         }
         // The scores last: what stands there, stands in the others.
         let outputs = [(ACCOUNT_ACTIVITY, account_activity::PARTITION, activities), (RISK_ALERTS, partition, alerts), (RISK_SCORES, partition, emitted.scores)];
         for (topic, to, records) in outputs {
+            if topic == RISK_SCORES {
+                crash::point("scorer.producing");
+            }
             if !produce(log, topic, to, records, gauges, stop).await? {
                 return Ok(false);
             }
         }
+        crash::point("scorer.produced");
         Gauges::add(&self.gauges.records, records);
         if let Some(scorer) = &running.scorer {
             let next_offset = scorer.position().next_offset;

@@ -223,7 +223,7 @@ impl Sessions {
             return Arc::clone(&held.session);
         }
         register.tokens.retain(|_, held| now.duration_since(held.used) < IDLE);
-        let its = |held: &Held| held.session.session.principal().name == principal.name;
+        let its = |held: &Held| held.session.session.principal().is_same(&principal);
         if register.tokens.values().filter(|held| its(held)).count() >= MOST_SESSIONS {
             let silent = register.tokens.iter().filter(|(_, held)| its(held)).min_by_key(|(_, held)| held.used).map(|(token, _)| token.clone());
             if let Some(token) = silent {
@@ -253,14 +253,14 @@ impl Sessions {
         let number = handle.first_chunk::<4>().map(|number| i32::from_be_bytes(*number));
         let found = number.and_then(|number| locked(&self.register).all.get(&number).and_then(Weak::upgrade));
         // Another's is as good as none: the caller's own session will not know the handle.
-        found.filter(|found| found.session.principal().name == caller.session.principal().name).unwrap_or_else(|| Arc::clone(caller))
+        found.filter(|found| found.session.principal().is_same(caller.session.principal())).unwrap_or_else(|| Arc::clone(caller))
     }
 
     /// Ends a session: what runs in it is cancelled, what it has open is forgotten.
     pub(crate) fn end(&self, session: &Arc<FlightSession>, peer: &Peer) {
         session.session.cancel();
         *locked(&session.open) = Open::default();
-        session.session.reset();
+        session.session.discard();
         locked(&self.register).tokens.retain(|_, held| !Arc::ptr_eq(&held.session, session));
         let mut own = locked(&peer.own);
         if own.as_ref().is_some_and(|own| Arc::ptr_eq(own, session)) {

@@ -156,6 +156,7 @@ impl Service {
             | Action::Commit
             | Action::Rollback
             | Action::Discard
+            | Action::Prepare { .. }
             | Action::Deallocate { .. }
             | Action::Declare { .. }
             | Action::Close { .. }

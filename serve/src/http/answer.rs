@@ -34,6 +34,8 @@ const MOST_HEADER_BYTES: usize = 4_096;
 /// How long the first rows are waited for, so that what fails at once is told by the status. Longer, and a query could not be
 /// cancelled meanwhile: its id is in the headers.
 const FIRST_ROWS: Duration = Duration::from_millis(100);
+/// The same where the form has no room for a failure: what fails later breaks the answer off, and leaves why to be asked for.
+const FIRST_ROWS_OF_ALL: Duration = Duration::from_secs(10);
 
 /// What the address may say.
 #[derive(Debug, Deserialize)]
@@ -65,12 +67,17 @@ pub(super) async fn ask(
         let message = "a cursor lives in a session, and each request has its own: run the query itself, its rows come as they are taken";
         return Err(Fault::new(StatusCode::BAD_REQUEST, "0A000", message));
     }
+    if matches!(prepared.action(), Action::Prepare { .. }) {
+        let message = "what PREPARE prepares lives in a session, and each request has its own: send the query itself, with its parameters";
+        return Err(Fault::new(StatusCode::BAD_REQUEST, "0A000", message));
+    }
     let parameters = asked.values(prepared.parameters())?;
     let result = session.execute(&prepared, parameters).await.map_err(|error| told(&error))?;
     let late = result.late_notices();
     let QueryResult { schema, mut stream, mut notices, id, .. } = result;
+    let patience = if format.tells_failures() { FIRST_ROWS } else { FIRST_ROWS_OF_ALL };
     // Cancel-safe: a batch that comes later is still in the stream.
-    let first = tokio::time::timeout(FIRST_ROWS, stream.next()).await.ok();
+    let first = tokio::time::timeout(patience, stream.next()).await.ok();
     let first = match first {
         Some(Some(Err(error))) => return Err(told(&QueryError::from(error))),
         first => first,

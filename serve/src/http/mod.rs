@@ -1,5 +1,5 @@
 //! SQL over HTTP: `request` (what is asked) → `answer` (what runs) → `body` over `encode` (what is sent); `queries` (the register:
-//! progress, cancel), `home` (what there is); `guard` and `errors` stand before and behind all of them.
+//! progress, cancel), `home` (what there is); `guard`, `leftover` and `errors` stand before and behind all of them.
 //!
 //! What must stay true: nothing but `/` and the status is answered to someone who is not known; nothing at all to a page of
 //! elsewhere; an answer is sent as the client takes it, and a client that goes away ends its query.
@@ -10,6 +10,7 @@ mod encode;
 mod errors;
 mod guard;
 mod home;
+mod leftover;
 mod queries;
 mod request;
 
@@ -98,6 +99,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .fallback(|| async { Fault::new(StatusCode::NOT_FOUND, "08P01", "there is nothing here: GET / tells what there is") })
         .method_not_allowed_fallback(|| async { Fault::new(StatusCode::METHOD_NOT_ALLOWED, "08P01", "not by this method: GET / tells which") })
         .layer(middleware::from_fn_with_state(Arc::clone(&shared), guarded))
+        .layer(middleware::from_fn(leftover::thrown_away))
         .with_state(shared)
 }
 

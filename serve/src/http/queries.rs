@@ -1,6 +1,6 @@
 //! The register of queries over HTTP: what runs, how far each is, and an end to it.
 //!
-//! What must stay true: everyone sees that a query runs, and only whose it is (or the role `admin`) what it asks, and ends it.
+//! What must stay true: everyone sees that a query runs, and only who may read it ([`Principal::may_read`]) what it asks, and ends it.
 
 use std::sync::Arc;
 
@@ -13,14 +13,6 @@ use wh_schemas::Micros;
 
 use super::errors::Fault;
 use super::{Shared, milliseconds};
-
-/// The role that may see and end everyone's queries.
-const ADMIN: &str = "admin";
-
-/// Whether `principal` may read and end `query`.
-fn may(principal: &Principal, query: &QueryInfo) -> bool {
-    principal.role == ADMIN || principal.name == query.principal
-}
 
 fn state(state: &QueryState) -> &'static str {
     match state {
@@ -43,7 +35,7 @@ fn work(work: &StoreWork) -> Value {
 }
 
 fn described(query: &QueryInfo, principal: &Principal) -> Value {
-    let may = may(principal, query);
+    let may = principal.may_read(query);
     json!({
         "id": query.id,
         "session": query.session,
@@ -76,7 +68,7 @@ pub(super) async fn list(State(shared): State<Arc<Shared>>, Extension(principal)
 pub(super) async fn one(State(shared): State<Arc<Shared>>, Extension(principal): Extension<Principal>, Path(id): Path<u64>) -> Result<Json<Value>, Fault> {
     let query = found(&shared, id)?;
     let mut told = described(&query, &principal);
-    if may(&principal, &query) {
+    if principal.may_read(&query) {
         told["late_notices"] = json!(shared.late_of(id));
     }
     Ok(Json(told))
@@ -85,8 +77,8 @@ pub(super) async fn one(State(shared): State<Arc<Shared>>, Extension(principal):
 /// `DELETE /v1/sql/queries/{id}`
 pub(super) async fn cancel(State(shared): State<Arc<Shared>>, Extension(principal): Extension<Principal>, Path(id): Path<u64>) -> Result<Json<Value>, Fault> {
     let query = found(&shared, id)?;
-    if !may(&principal, &query) {
-        let message = format!("query {id} is another's: it can be ended by {}, or by a user of the role {ADMIN}", query.principal);
+    if !principal.may_read(&query) {
+        let message = format!("query {id} is another's: it can be ended by {}, or by a user of the role admin", query.principal);
         return Err(Fault::new(StatusCode::FORBIDDEN, "42501", message));
     }
     Ok(Json(json!({ "id": id, "cancelled": shared.engine.queries().cancel(id) })))
@@ -106,6 +98,7 @@ mod tests {
             id: 7,
             session: 1,
             principal: "ann".into(),
+            proved: true,
             role: "analyst".into(),
             way: Way::Http,
             peer: None,
@@ -124,7 +117,7 @@ mod tests {
             }],
             error: None,
         };
-        let seen_by = |name: &str, role: &str| described(&query, &Principal { name: name.into(), role: role.into(), ..Principal::local(Way::Http) });
+        let seen_by = |name: &str, role: &str| described(&query, &Principal { name: name.into(), proved: true, role: role.into(), ..Principal::local(Way::Http) });
         assert_eq!(seen_by("ann", "analyst")["sql"], "SELECT 1");
         assert_eq!(seen_by("ben", "admin")["sql"], "SELECT 1");
         let other = seen_by("ben", "analyst");

@@ -47,6 +47,11 @@ impl Format {
         }
     }
 
+    /// Whether it has room for a failure behind the rows.
+    pub(super) fn tells_failures(self) -> bool {
+        matches!(self, Format::Json | Format::Ndjson)
+    }
+
     /// The first that an Accept header names; an error where it names only others.
     pub(super) fn accepted(accept: Option<&str>) -> Result<Format, Fault> {
         let Some(accept) = accept else { return Ok(Format::Json) };

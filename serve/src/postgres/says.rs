@@ -47,7 +47,7 @@ impl Connection {
                 self.report(None).await?;
             }
             Action::Deallocate { name: None } => self.held.deallocate_all(),
-            Action::Deallocate { name: Some(name) } if self.held.deallocate(name) => {}
+            Action::Deallocate { name: Some(name) } if self.held.deallocate(name) || self.session.deallocate(name) => {}
             Action::Deallocate { name: Some(name) } => {
                 return Err(Failure::new(code::NO_STATEMENT, format!("prepared statement \"{name}\" does not exist")).into());
             }

@@ -41,6 +41,7 @@ pub(super) fn tag(prepared: &Prepared, rows: u64) -> String {
         Action::Declare { .. } => "DECLARE CURSOR".to_owned(),
         Action::Close { cursor: None } => "CLOSE CURSOR ALL".to_owned(),
         Action::Close { .. } => "CLOSE CURSOR".to_owned(),
+        Action::Prepare { .. } => "PREPARE".to_owned(),
         Action::Deallocate { name: None } => "DEALLOCATE ALL".to_owned(),
         Action::Deallocate { .. } => "DEALLOCATE".to_owned(),
         Action::Discard => "DISCARD ALL".to_owned(),

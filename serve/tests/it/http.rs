@@ -81,6 +81,7 @@ async fn what_is_wrong_is_told_by_status_place_and_hint() {
         (json!({ "sql": "SELECT 1", "parameters": [1] }), 400, "07001"),
         (json!({ "sql": "SELECT 1", "settings": { "nonsense": 1 } }), 400, "42704"),
         (json!({ "sql": "DECLARE c CURSOR FOR SELECT 1" }), 400, "0A000"),
+        (json!({ "sql": "PREPARE p AS SELECT 1" }), 400, "0A000"),
         (json!({ "query": "SELECT 1" }), 400, "08P01"),
         (json!({ "sql": "SELECT amount / 0 FROM transactions" }), 400, "22012"),
         (json!({ "sql": ENDLESS.replace("value", "sum(value)"), "settings": { "statement_timeout": "1s" } }), 200, "57014"),
@@ -107,6 +108,38 @@ async fn a_body_that_is_too_large_is_refused() {
     let long = format!("SELECT '{}'", "x".repeat(9 << 20));
     let response = client().post(url(&served, "/v1/sql")).header(CONTENT_TYPE, "text/plain").body(long).send().await.unwrap();
     assert_eq!(response.status().as_u16(), 413, "a statement may have 1 MiB");
+    served.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_sends_too_much_is_answered_when_it_is_sent() {
+    let served = Served::with_users().await;
+    let body = vec![b'x'; 30 << 20];
+    for (known, status) in [("Authorization: Basic YW5uOmFubidzIHBhc3N3b3Jk\r\n", "413"), ("", "401")] {
+        let mut stream = TcpStream::connect(served.http()).await.unwrap();
+        for _ in 0..2 {
+            let head = format!("POST /v1/sql HTTP/1.1\r\nHost: localhost\r\n{known}Content-Type: text/plain\r\nContent-Length: {}\r\n\r\n", body.len());
+            stream.write_all(head.as_bytes()).await.unwrap();
+            stream.write_all(&body).await.expect("the connection was closed on what it had not read");
+            let mut answer = Vec::new();
+            while !answer.ends_with(b"}}") {
+                assert!(stream.read_buf(&mut answer).await.unwrap() > 0, "{}", String::from_utf8_lossy(&answer));
+            }
+            let answer = String::from_utf8(answer).unwrap();
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status}")) && answer.contains("sqlstate"), "{answer}");
+        }
+    }
+    served.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failure_before_the_first_row_is_told_by_the_status_where_the_form_cannot() {
+    let served = Served::open().await;
+    for format in ["csv", "arrow"] {
+        let endless = json!({ "sql": ENDLESS.replace("value", "sum(value)"), "format": format, "settings": { "statement_timeout": "1s" } });
+        let (status, answer) = asked(&served, &endless).await;
+        assert_eq!((status, answer["error"]["sqlstate"].as_str()), (504, Some("57014")), "{answer}");
+    }
     served.end().await;
 }
 

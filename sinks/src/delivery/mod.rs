@@ -72,7 +72,8 @@ pub struct Batch {
     pub partition: u32,
     /// In order of their offsets.
     pub records: std::sync::Arc<Vec<Stored>>,
-    /// Offsets of records that the dead letters hold already: they count as settled and are not written.
+    /// Offsets of records that the dead letters hold already: they count as settled and are not written. In a [replay](Store::replay), of
+    /// those that were never written: what the store sums up beside its rows has not counted them.
     pub buried: BTreeSet<u64>,
 }
 

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use wh_eventlog::dead_letters::{DeadLetterWriter, LimitSettings};
 use wh_eventlog::gauges::Gauges;
 use wh_eventlog::retry::{tolerated, until_settled};
-use wh_eventlog::{Consumer, Event, Log};
+use wh_eventlog::{Consumer, Event, Log, crash};
 use wh_schemas::topics::DEAD_LETTERS;
 use wh_schemas::{Reaction, ids};
 
@@ -146,6 +146,9 @@ impl Runner {
                 }
                 Action::Commit(ticket, commits) => {
                     let outcome = consumer.commit(commits).await;
+                    if outcome.is_ok() {
+                        crash::point("sink.committed");
+                    }
                     self.take(ticket, Answer::Committed(outcome))?;
                 }
                 Action::Await(wait) => {

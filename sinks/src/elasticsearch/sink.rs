@@ -7,6 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde::Deserialize;
 use serde_json::json;
+use wh_eventlog::crash;
 use wh_schemas::Reaction;
 use wh_schemas::alert::PATTERN_ROWS;
 use wh_schemas::topics::{RISK_ALERTS, RISK_SCORES};
@@ -333,6 +334,9 @@ impl Store for SearchStore {
     async fn publish(&mut self) -> Result<bool, Reaction> {
         let wrote = !self.touched.is_empty();
         self.refresh().await.map_err(|failure| self.client.reaction(&failure))?;
+        if wrote {
+            crash::point("sink.rows");
+        }
         let moved = self.advance().await?;
         Ok(wrote || moved)
     }

@@ -13,6 +13,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+use wh_eventlog::crash;
 use wh_schemas::Reaction;
 use wh_schemas::position::{LOG_STREAM, Seq};
 use wh_schemas::time::SECOND;
@@ -149,6 +150,9 @@ impl MetricsStore {
         }
         self.send_closed(true).await?;
         send_in_parts(&self.client, open).await?;
+        if !told.is_empty() {
+            crash::point("sink.rows");
+        }
         send(&self.client, &told).await?;
         for partition in self.partitions.values_mut().filter(|partition| partition.has_news) {
             partition.has_news = false;

@@ -13,6 +13,7 @@ use ::mongodb::error::{Error, ErrorKind};
 use async_trait::async_trait;
 use futures::future::try_join_all;
 use tokio::time::Instant;
+use wh_eventlog::crash;
 use wh_schemas::position::{LOG_STREAM, SeqPosition};
 use wh_schemas::topics::RISK_SCORES;
 use wh_schemas::{Reaction, ScoreRecord};
@@ -108,6 +109,7 @@ impl DocumentsStore {
             Ok(tally) => position.tally.add(tally),
             Err(halt) => return halt.outcome(),
         }
+        crash::point("sink.rows");
         self.publish_position(stream, known, &position).await?;
         self.seen.insert((stream.to_owned(), batch.partition), Some(position));
         Ok(Written::Done { position, alerts: 0 })

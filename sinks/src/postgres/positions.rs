@@ -5,6 +5,7 @@
 
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{Postgres, Row};
+use wh_eventlog::crash;
 use wh_schemas::Reaction;
 use wh_schemas::position::LOG_STREAM;
 use wh_stores::clock;
@@ -60,6 +61,7 @@ pub(super) async fn lock(connection: &mut PgConnection, stream: &str, partition:
 
 /// Moves a position from where the batch began. `false` where it is not there any more.
 pub(super) async fn publish(connection: &mut PgConnection, stream: &str, from: &StorePosition, to: &StorePosition) -> Result<bool, sqlx::Error> {
+    crash::point("sink.rows");
     let published = sqlx::query::<Postgres>(PUBLISH)
         .bind(stream)
         .bind(i64::from(to.partition))

@@ -3,6 +3,8 @@
 //! What must stay true: rows that are removed and records that are written again become visible together; an alert that is written again has
 //! the status that it had.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection, Postgres};
@@ -39,7 +41,7 @@ async fn put_right(writing: Writing<'_>, connection: &mut PgConnection, rows: &[
         sqlx::query::<Postgres>(REMOVE_TRANSACTIONS).bind(&transactions).execute(&mut *transaction).await.map_err(told)?;
     }
     if !batch.records.is_empty() {
-        writing.again(&mut transaction, batch).await?;
+        writing.again(&mut transaction, batch, &BTreeSet::new()).await?;
     }
     if !statuses.is_empty() {
         let places: Vec<i64> = statuses.iter().map(|(pos, ..)| *pos).collect();

@@ -3,7 +3,7 @@
 //! What must stay true: rows, profiles and the position that covers them are there together or not at all; a connection on which
 //! something failed is not used again; no wait is without an end; what cannot be written alone is told by its record.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -133,7 +133,7 @@ impl Store for LedgerStore {
     async fn replay(&mut self, batch: Batch) -> Result<u64, Reaction> {
         let mut connection = self.connection().await?;
         let writing = self.writing();
-        let written = within(writing.place, writing.limit, writing.again(&mut connection, &batch)).await?;
+        let written = within(writing.place, writing.limit, writing.again(&mut connection, &batch, &batch.buried)).await?;
         self.connection = Some(connection);
         Ok(written)
     }
@@ -355,8 +355,9 @@ impl Writing<'_> {
         }
     }
 
-    /// Writes records again past the fence: the ledger's keys alone decide, and profiles, which counted them before, stay as they are.
-    pub(super) async fn again(&self, connection: &mut PgConnection, batch: &Batch) -> Result<u64, Reaction> {
+    /// Writes records again past the fence: the ledger's keys alone decide, and profiles, which counted them before, stay as they are, but for
+    /// those of the offsets `uncounted`.
+    pub(super) async fn again(&self, connection: &mut PgConnection, batch: &Batch, uncounted: &BTreeSet<u64>) -> Result<u64, Reaction> {
         if &*batch.topic == RISK_ALERTS {
             let mut transaction = connection.begin().await.map_err(|error| self.told(&error))?;
             let wrote = patterns::write(&mut transaction, &patterns::again(batch), self.chunk).await.map_err(|error| self.told(&error))?;
@@ -366,18 +367,23 @@ impl Writing<'_> {
         // What cannot be read or stored is passed over: the dead letters hold it.
         let rows: Vec<Row<'_>> = batch.records.iter().filter_map(|record| Row::of(record, read(record).ok()?).ok().flatten()).collect();
         let mut transaction = connection.begin().await.map_err(|error| self.told(&error))?;
-        let written = self.restore(&mut transaction, &rows).await.map_err(|error| self.told(&error))?;
+        let written = self.restore(&mut transaction, &rows, uncounted).await.map_err(|error| self.told(&error))?;
         transaction.commit().await.map_err(|error| self.told(&error))?;
         Ok(written)
     }
 
-    async fn restore(&self, connection: &mut PgConnection, rows: &[Row<'_>]) -> Result<u64, sqlx::Error> {
+    async fn restore(&self, connection: &mut PgConnection, rows: &[Row<'_>], uncounted: &BTreeSet<u64>) -> Result<u64, sqlx::Error> {
         let inserted = self.insert(connection, rows).await?;
+        let mut profiles = Profiles::new(self.zone);
+        for row in rows.iter().filter(|row| uncounted.contains(&row.offset) && !inserted.missing.contains(&row.pos())) {
+            profiles.add(&row.score, row.points);
+        }
         // A row that is there may have lost its alert, or its pattern.
         let there = taken(connection, &inserted.missing).await?;
         let whole: Vec<&Row<'_>> = rows.iter().filter(|row| !inserted.missing.contains(&row.pos()) || there.contains(&row.pos())).collect();
         self.alerts(connection, &whole).await?;
         self.patterns_of(connection, &whole).await?;
+        profiles.write(connection).await?;
         Ok(inserted.rows)
     }
 }

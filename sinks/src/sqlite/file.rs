@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
-use wh_eventlog::Stored;
+use wh_eventlog::{Stored, crash};
 use wh_schemas::Reaction;
 use wh_schemas::layout::Layout;
 use wh_schemas::position::{LOG_STREAM, Seq, SeqPosition};
@@ -140,6 +140,7 @@ pub fn position(transaction: &Transaction<'_>, stream: &str, partition: u32) -> 
 /// # Errors
 /// Where the store cannot be written.
 pub fn publish(transaction: &Transaction<'_>, stream: &str, position: &StorePosition) -> Result<(), Failure> {
+    crash::point("sink.rows");
     transaction
         .prepare_cached(
             "INSERT INTO positions (stream, partition, next_seq, next_offset, visible_seq, stored, duplicates, dead_letters, discarded, updated_at, unreadable) \

@@ -1,5 +1,6 @@
 //! The embedded ledger: transactions, alerts, patterns, profiles, audit events and system metrics, each batch in one transaction with its position.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use async_trait::async_trait;
@@ -91,7 +92,7 @@ impl Store for LedgerStore {
 
     async fn replay(&mut self, batch: Batch) -> Result<u64, Reaction> {
         let zone = self.zone;
-        let written = self.file.transaction(move |transaction| again(transaction, &batch, zone));
+        let written = self.file.transaction(move |transaction| again(transaction, &batch, &batch.buried, zone));
         file::counted(written.await?)
     }
 
@@ -113,11 +114,12 @@ impl Store for LedgerStore {
     }
 }
 
-/// Writes records again past the fence: the ledger's keys alone decide. Returns how many transactions were not there.
-pub(super) fn again(transaction: &Transaction<'_>, batch: &Batch, zone: Tz) -> Result<u64, Failure> {
-    // Profiles counted these rows when they were first written: these are dropped.
-    let (mut profiles, mut alerts) = (Profiles::new(zone), 0);
-    file::walk_again(batch, |record| {
+/// Writes records again past the fence: the ledger's keys alone decide. Profiles counted these rows when they were first written, but for
+/// those of the offsets `uncounted`. Returns how many transactions were not there.
+pub(super) fn again(transaction: &Transaction<'_>, batch: &Batch, uncounted: &BTreeSet<u64>, zone: Tz) -> Result<u64, Failure> {
+    // What is counted already is counted into profiles that are dropped.
+    let (mut counted, mut missed, mut alerts) = (Profiles::new(zone), Profiles::new(zone), 0);
+    let written = file::walk_again(batch, |record| {
         if &*batch.topic == RISK_ALERTS {
             let Some(row) = PatternRow::read(record)? else { return Ok(0) };
             return patterns::write(transaction, record, &row, &mut alerts).map(|tally| tally.stored);
@@ -135,8 +137,11 @@ pub(super) fn again(transaction: &Transaction<'_>, batch: &Batch, zone: Tz) -> R
             }
             return Ok(0);
         }
-        write_row(transaction, record, &row, &mut profiles, &mut alerts).map(|tally| tally.stored)
-    })
+        let profiles = if uncounted.contains(&record.offset) { &mut missed } else { &mut counted };
+        write_row(transaction, record, &row, profiles, &mut alerts).map(|tally| tally.stored)
+    })?;
+    missed.write(transaction)?;
+    Ok(written)
 }
 
 /// Rows of each partition that are removed at once: nothing is written meanwhile. Whoever asks again goes on with it.

@@ -1,4 +1,7 @@
 //! Upkeep of `user_profiles`: a batch's rows are summed by user, then merged once a user, in the batch's own transaction.
+//!
+//! What must stay true: no amount that a row may have costs the row. A sum of cents ends at the largest integer, some 9,000 rows of the largest
+//! amount, where SQLite would make a float of it and refuse the row for that.
 
 use std::collections::BTreeMap;
 
@@ -42,7 +45,7 @@ impl Profiles {
         }
         let Some(profile) = self.users.get_mut(row.user_id.as_str()) else { return };
         profile.transactions += 1;
-        profile.amount_sum += row.amount.0;
+        profile.amount_sum = profile.amount_sum.saturating_add(row.amount.0);
         profile.amount_max = profile.amount_max.max(row.amount.0);
         match profile.departments.get_mut(row.department.as_str()) {
             Some(count) => *count += 1,
@@ -67,7 +70,7 @@ impl Profiles {
         let mut upsert = transaction.prepare_cached(
             "INSERT INTO user_profiles (user_id, total_transactions, amount_sum, amount_max, departments, hours, alert_count, score_sum, score_max, first_seen, last_seen, last_updated) \
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) ON CONFLICT (user_id) DO UPDATE SET total_transactions = total_transactions + excluded.total_transactions, \
-             amount_sum = amount_sum + excluded.amount_sum, amount_max = max(amount_max, excluded.amount_max), departments = excluded.departments, hours = excluded.hours, \
+             amount_sum = min(amount_sum, 9223372036854775807 - excluded.amount_sum) + excluded.amount_sum, amount_max = max(amount_max, excluded.amount_max), departments = excluded.departments, hours = excluded.hours, \
              alert_count = alert_count + excluded.alert_count, score_sum = score_sum + excluded.score_sum, score_max = max(score_max, excluded.score_max), \
              first_seen = min(first_seen, excluded.first_seen), last_seen = max(last_seen, excluded.last_seen), last_updated = max(last_updated, excluded.last_updated)",
         )?;

@@ -3,6 +3,8 @@
 //! What must stay true: rows that are removed and records that are written again become visible together; an alert that is written again has
 //! the status that it had.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use rusqlite::types::Value;
 use rusqlite::{OptionalExtension, Transaction, params};
@@ -62,7 +64,7 @@ impl Repair for LedgerStore {
             let statuses = statuses(transaction, &rows)?;
             remove(transaction, ALERTS, &rows)?;
             remove(transaction, TRANSACTIONS, &rows)?;
-            let written = ledger::again(transaction, &batch, zone)?;
+            let written = ledger::again(transaction, &batch, &BTreeSet::new(), zone)?;
             restore(transaction, &statuses)?;
             Ok::<_, Failure>(written)
         });

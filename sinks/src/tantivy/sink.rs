@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use tantivy::directory::MmapDirectory;
 use tantivy::{Index, IndexWriter, TantivyDocument, TantivyError, Term};
+use wh_eventlog::crash;
 use wh_schemas::Reaction;
 use wh_schemas::position::LOG_STREAM;
 use wh_schemas::topics::{RISK_ALERTS, RISK_SCORES};
@@ -40,6 +41,9 @@ pub(super) fn reaction(folder: &Path, error: &TantivyError) -> Reaction {
         TantivyError::DataCorruption(_) | TantivyError::OpenReadError(_) | TantivyError::IncompatibleIndex(_) | TantivyError::SchemaError(_) => Reaction::fatal(format!(
             "search: the index {place} is damaged or of another version ({told}): move the folder away and start again, and the log will fill it anew as far as it reaches back"
         )),
+        TantivyError::IoError(error) if error.kind() == std::io::ErrorKind::StorageFull => {
+            Reaction::fatal(format!("search: no space left for {place}: make room and start again, nothing acknowledged is lost"))
+        }
         _ => Reaction::fatal(format!("search ({place}): {told}: check the disk and its free space, then start again")),
     }
 }
@@ -222,6 +226,7 @@ impl Store for SearchStore {
         self.blocking(move |writer, folder| {
             let mut commit = writer.prepare_commit().map_err(|e| reaction(folder, &e))?;
             commit.set_payload(&text);
+            crash::point("sink.rows");
             commit.commit().map(drop).map_err(|e| reaction(folder, &e))
         })
         .await?;

@@ -129,7 +129,7 @@ impl Default for RawKafka {
             batch_kib: 976,
             queue_kib: 65_536,
             group_instance_id: String::new(),
-            session_timeout_ms: 9_000,
+            session_timeout_ms: 6_000,
             heartbeat_ms: 1_500,
             max_poll_interval_ms: 300_000,
             fetch_min_bytes: 1,

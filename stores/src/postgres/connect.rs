@@ -20,13 +20,15 @@ use crate::finding::Durability;
 /// The oldest version that is supported, as the server numbers it: 13.0.
 pub const OLDEST: u32 = 130_000;
 
-/// Sets a session up and tells what must be known of its server. Whoever waits in a transaction for a minute is gone.
+/// Sets a session up and tells what must be known of its server. Whoever waits in a transaction for ten seconds is gone:
+/// behind a link that is half open it would hold its partition's position.
 const WRITING: &str = "SELECT current_setting('server_encoding'), current_setting('fsync'), current_setting('full_page_writes'), pg_is_in_recovery(), pg_backend_pid(), \
-     set_config('search_path', 'public', false), set_config('statement_timeout', $1, false), set_config('idle_in_transaction_session_timeout', '60000', false), \
+     set_config('search_path', 'public', false), set_config('statement_timeout', $1, false), set_config('idle_in_transaction_session_timeout', '10000', false), \
      set_config('default_transaction_isolation', 'read committed', false), set_config('default_transaction_read_only', 'off', false), set_config('synchronous_commit', \
      CASE WHEN current_setting('synchronous_commit') IN ('off', 'local') THEN 'on' ELSE current_setting('synchronous_commit') END, false)";
 const READING: &str = "SELECT current_setting('server_encoding'), current_setting('fsync'), current_setting('full_page_writes'), pg_is_in_recovery(), pg_backend_pid(), \
-     set_config('search_path', 'public', false), set_config('statement_timeout', $1, false), set_config('default_transaction_read_only', 'on', false)";
+     set_config('search_path', 'public', false), set_config('statement_timeout', $1, false), set_config('default_transaction_read_only', 'on', false), \
+     set_config('plan_cache_mode', 'force_custom_plan', false)";
 
 /// Eight bytes, and the number by which a client asks for encryption.
 const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];

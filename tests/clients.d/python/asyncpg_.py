@@ -85,6 +85,7 @@ async def _(connection):
     await connection.set_type_codec("numeric", schema="pg_catalog", encoder=str, decoder=float)
     equal(await connection.fetchval("SELECT CAST(1.50 AS numeric(15,2))"), 1.5)
     equal(await connection.fetchval("SELECT count(*) FROM ledger.transactions WHERE risk_score = ANY($1::int[])", [-1, -2]), 0)
+    equal(await connection.fetchval("SELECT relname FROM pg_class WHERE oid = $1::regclass", "ledger.transactions"), "transactions")
 
 
 @that("a cursor in a transaction, over all rows in order")

@@ -21,6 +21,7 @@ use wh_schemas::{Alert, Reaction, ids};
 use wh_scorer::stage;
 use wh_scorer::state::sqlite::{SqliteCheckpoints, read_partitions};
 use wh_sinks::delivery::runner;
+use wh_sinks::sqlite::SqliteRows;
 
 use crate::content::{self, Role, assert_same, expected, expected_patterns, published, read_back};
 use crate::pipeline::{PARTITIONS, Pipeline, STAGES, runner_settings, scorer_settings, until};
@@ -463,9 +464,12 @@ async fn a_letter_of_a_sink_is_written_again_past_the_fence_and_the_sum_stays() 
     let before = published(Role::Documents, folder.path()).unwrap();
     let mut store = content::open(Role::Documents, folder.path()).unwrap();
     assert_eq!(letters::rewrite(&*pipeline.log, &mut *store, &found).await.unwrap(), 0, "it still cannot be taken");
+    let mut rows = SqliteRows::documents(&folder.path().join("documents.db"));
+    assert!(!letters::holds(&*pipeline.log, &mut rows, &found).await.unwrap(), "the row in its place is another's");
     documents.execute("DELETE FROM documents WHERE pos = -1", []).unwrap();
     assert_eq!(letters::rewrite(&*pipeline.log, &mut *store, &found).await.unwrap(), 1);
     assert_eq!(letters::rewrite(&*pipeline.log, &mut *store, &found).await.unwrap(), 0, "twice changes nothing");
+    assert!(letters::holds(&*pipeline.log, &mut rows, &found).await.unwrap());
     drop(store);
     letters::mark(&*pipeline.log, &found, dead_letters::Disposition::Retried, "local", "test").await.unwrap();
     assert_eq!(published(Role::Documents, folder.path()).unwrap(), before, "no position moves");

@@ -11,11 +11,13 @@ use wh_ops::letters;
 use wh_schemas::Reaction;
 use wh_schemas::topics::HOSPITAL_TRANSACTIONS;
 use wh_sinks::delivery::Store;
+use wh_sinks::reconcile::StoredRows;
 use wh_stores::holder::Holder;
 
 use super::RetryArgs;
 use super::chosen::Chosen;
 use crate::args::{RoleName, StoreName};
+use crate::commands::reconcile::open;
 use crate::failure::Failure;
 use crate::pipeline;
 use crate::settings::Settings;
@@ -24,6 +26,7 @@ use crate::stores;
 /// A store that letters go into, held for as long as the command runs where it is embedded.
 struct Opened {
     store: Box<dyn Store>,
+    rows: Box<dyn StoredRows>,
     _holder: Option<Holder>,
 }
 
@@ -44,7 +47,7 @@ pub(super) async fn retry(settings: &Settings, args: &RetryArgs) -> Result<(), F
                 }
                 Ok(None) => {
                     left += 1;
-                    println!("{name} changed nothing: the store holds it already, or still cannot take it; it goes on waiting");
+                    println!("{name} changed nothing: the store still cannot take it, or holds another row in its place; it goes on waiting");
                 }
                 Err(Reaction::Rejected(why)) => {
                     left += 1;
@@ -68,7 +71,7 @@ pub(super) async fn retry(settings: &Settings, args: &RetryArgs) -> Result<(), F
     Ok(())
 }
 
-/// Sends a letter again; says where it went, or nothing where it changed nothing.
+/// Sends a letter again; says where it is, or nothing where its store does not take it.
 async fn again(settings: &Settings, log: &dyn Log, opened: &mut BTreeMap<&'static str, Opened>, found: &Found) -> Result<Option<String>, Reaction> {
     let name = match dead_letters::way(&found.letter)? {
         Way::Source => {
@@ -84,9 +87,12 @@ async fn again(settings: &Settings, log: &dyn Log, opened: &mut BTreeMap<&'stati
     if !opened.contains_key(role) {
         // An embedded store has one writer: its sink must not run meanwhile.
         let holder = if settings.places.is_embedded(RoleName::from(store)) { Some(Holder::take(settings.places.locks(), role)?) } else { None };
-        opened.insert(role, Opened { store: stores::open_store(settings, store).await?, _holder: holder });
+        opened.insert(role, Opened { store: stores::open_store(settings, store).await?, rows: open::rows(settings, store).await?, _holder: holder });
     }
     let Some(opened) = opened.get_mut(role) else { return Ok(None) };
-    let written = letters::rewrite(log, &mut *opened.store, found).await?;
-    Ok((written > 0).then(|| format!("in the {role} store, which had not held it")))
+    if letters::rewrite(log, &mut *opened.store, found).await? > 0 {
+        return Ok(Some(format!("in the {role} store, which had not held it")));
+    }
+    let is_there = letters::holds(log, &mut *opened.rows, found).await?;
+    Ok(is_there.then(|| format!("in the {role} store already")))
 }

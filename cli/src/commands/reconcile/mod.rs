@@ -2,7 +2,7 @@
 //!
 //! What must stay true: nothing is written into a store without `--repair`; what a run came to is in `system-events` whatever it came to.
 
-mod open;
+pub(crate) mod open;
 mod show;
 
 use std::time::Duration;

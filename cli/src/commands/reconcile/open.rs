@@ -11,7 +11,7 @@ use crate::args::StoreName;
 use crate::settings::Settings;
 
 /// The rows of a store, for reading.
-pub(super) async fn rows(settings: &Settings, store: StoreName) -> Result<Box<dyn StoredRows>, Reaction> {
+pub(crate) async fn rows(settings: &Settings, store: StoreName) -> Result<Box<dyn StoredRows>, Reaction> {
     let places = &settings.places;
     Ok(match store {
         StoreName::Ledger => match &places.ledger {

@@ -23,7 +23,22 @@ const ANY_CASE: [(&str, &str); 13] = [
     ("US", "%6f"),
 ];
 /// Words whose case is that of what they write.
-const OWN_CASE: [(&str, &str); 6] = [("Mon", "%b"), ("Dy", "%a"), ("AM", "%p"), ("PM", "%p"), ("am", "%P"), ("pm", "%P")];
+const OWN_CASE: [(&str, &str); 13] = [
+    ("Mon", "%b"),
+    ("Dy", "%a"),
+    ("AM", "%p"),
+    ("PM", "%p"),
+    ("am", "%P"),
+    ("pm", "%P"),
+    // Without the blanks and zeroes that fill them up.
+    ("FMMonth", "%B"),
+    ("FMDay", "%A"),
+    ("FMDD", "%-d"),
+    ("FMMM", "%-m"),
+    ("FMHH24", "%-H"),
+    ("FMHH12", "%-I"),
+    ("FMMI", "%-M"),
+];
 /// Words that are only read, in any case. PostgreSQL writes them in capitals, or with blanks behind them.
 const READ: [(&str, &str); 6] = [("MONTH", "%B"), ("MON", "%b"), ("DAY", "%A"), ("DY", "%a"), ("AM", "%p"), ("PM", "%p")];
 
@@ -47,6 +62,15 @@ pub(super) fn with_signs(function: &mut Function) {
         *value = SqlExpr::BinaryOp { left: Box::new(SqlExpr::Nested(Box::new(day))), op: BinaryOperator::StringConcat, right: midnight };
     }
     *pattern = literal(Value::SingleQuotedString(signs));
+}
+
+/// The pattern of a `to_char` in which neither are all words known nor a sign of the engine's: it would be written as it stands.
+pub(in crate::statement) fn unknown_pattern(function: &Function) -> Option<&str> {
+    let name = function.name.0.last().and_then(ObjectNamePart::as_ident)?;
+    let FunctionArguments::List(list) = &function.args else { return None };
+    let [_, FunctionArg::Unnamed(FunctionArgExpr::Expr(SqlExpr::Value(ValueWithSpan { value: Value::SingleQuotedString(text), .. })))] = list.args.as_slice() else { return None };
+    let is_said = text.contains('%') || !text.contains(char::is_alphanumeric) || signs(text, false).is_some();
+    (name.value.eq_ignore_ascii_case("to_char") && !is_said).then_some(text.as_str())
 }
 
 /// A pattern in chrono's signs; `None` where a word in it is not known, or none is.
@@ -105,6 +129,7 @@ mod tests {
         assert_eq!(signs("yyyy-mm-dd\"T\"hh24:mi:ss.ms", false).as_deref(), Some("%Y-%m-%dT%H:%M:%S%.3f"));
         assert_eq!(signs("DD MON YYYY", true).as_deref(), Some("%d %b %Y"));
         assert_eq!(signs("Dy, DD Mon YY HH12:MI am", false).as_deref(), Some("%a, %d %b %y %I:%M %P"));
+        assert_eq!(signs("FMDay, FMDD FMMonth YYYY", false).as_deref(), Some("%A, %-d %B %Y"));
         for left in ["%Y-%m-%d", "9,999.00", "Month YYYY", "", "- -"] {
             assert_eq!(signs(left, false), None, "{left}");
         }

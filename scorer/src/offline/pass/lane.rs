@@ -8,7 +8,7 @@ use wh_schemas::json::Text;
 use wh_schemas::position::{Seq, SeqPosition};
 use wh_schemas::transaction::SCHEMA_VERSION;
 use wh_schemas::validate::{Reading, decode_transaction};
-use wh_schemas::{AcceptedTransaction, Activity, ids};
+use wh_schemas::{AcceptedTransaction, Activity, Micros, ids};
 
 use super::unanswered::Tally;
 use super::{Fate, Seen};
@@ -84,7 +84,7 @@ impl Lane {
             let observation = Observation::of(&transaction, engine.ruleset());
             scores.push(engine.score(&observation));
         }
-        let stream_time = self.engines.first().and_then(|engine| engine.stream_time().newest()).unwrap_or(transaction.timestamp);
+        let stream_time = self.engines.first().and_then(|engine| engine.stream_time().newest()).unwrap_or(Micros::EARLIEST);
         let seen = view(&Seen { transaction: &transaction, number: input.number, position, scores: &scores, engine_of });
         let owned = |text: &Text<'_>| Text::from(text.as_str().to_owned());
         let activity = Activity {

@@ -1,6 +1,7 @@
 //! Who may connect, and over what.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rcgen::generate_simple_self_signed;
 use rustls_pki_types::ServerName;
@@ -14,7 +15,7 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 use wh_serve::{ServeSettings, TlsFiles, UserSettings};
 
 use super::{connect_as, text, told};
-use crate::served::Served;
+use crate::served::{ENDLESS, Served};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn users_prove_their_passwords_and_a_wrong_name_looks_like_a_wrong_password() {
@@ -26,6 +27,31 @@ async fn users_prove_their_passwords_and_a_wrong_name_looks_like_a_wrong_passwor
     assert_eq!(wrong, ("28P01".to_owned(), "password authentication failed for user \"ann\"".to_owned()));
     assert_eq!(nobody, ("28P01".to_owned(), "password authentication failed for user \"zoe\"".to_owned()));
     assert!(connect_as(&served, "ann", None).await.is_err());
+    served.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_nobody_proves_a_name_whoever_comes_reads_and_ends_everyones_queries() {
+    let served = Served::open().await;
+    let (ann, ben) = (connect_as(&served, "ann", None).await.unwrap(), connect_as(&served, "ben", None).await.unwrap());
+    let endless = ENDLESS.replace("value", "sum(value)");
+    let sql = endless.clone();
+    let runs = tokio::spawn(async move { ann.simple_query(&sql).await.map(|_| ()).map_err(|error| told(&error).0) });
+    let asked = format!("SELECT count(*) FROM system.queries WHERE state = 'running' AND principal = 'ann' AND sql = '{endless}'");
+    let seen = async {
+        while text(&ben, &asked).await != "1" {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), seen).await.expect("what ann asks is not told to ben");
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let all = format!("http://{}/v1/sql/queries", served.http());
+    let listed: serde_json::Value = serde_json::from_str(&http.get(&all).send().await.unwrap().text().await.unwrap()).unwrap();
+    let running = listed["running"].as_array().unwrap();
+    let one = running.iter().find(|query| query["sql"] == endless.as_str()).unwrap_or_else(|| panic!("{listed}"));
+    let ended = http.delete(format!("{all}/{}", one["id"])).send().await.unwrap();
+    assert_eq!(ended.status().as_u16(), 200);
+    assert_eq!(runs.await.unwrap(), Err("57014".to_owned()));
     served.end().await;
 }
 

@@ -21,6 +21,23 @@ async fn whoever_comes_over_loopback_is_trusted_and_told_what_the_server_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_sql_prepares_is_executed_and_let_go_of() {
+    let served = Served::open().await;
+    let client = connect(&served).await;
+    client.batch_execute("PREPARE p (bigint) AS SELECT $1 + 1 AS more").await.unwrap();
+    assert_eq!(texts(&client, "EXECUTE p (41); EXECUTE p (-1)").await, [["42"], ["0"]]);
+    let row = client.query_one("EXECUTE p (1)", &[]).await.unwrap();
+    assert_eq!((row.columns()[0].name(), row.get::<_, i64>(0)), ("more", 2));
+    assert_eq!(code(&client, "PREPARE p AS SELECT 1").await, "42P05");
+    assert_eq!(code(&client, "EXECUTE p (9223372036854775807)").await, "22003");
+    client.batch_execute("DEALLOCATE p").await.unwrap();
+    for gone in ["EXECUTE p (1)", "DEALLOCATE p"] {
+        assert_eq!(code(&client, gone).await, "26000", "{gone}");
+    }
+    served.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_encoding_is_known_by_its_letters() {
     let served = Served::open().await;
     for (said, known) in [("'utf-8'", true), ("Unicode", true), ("'latin1'", false)] {

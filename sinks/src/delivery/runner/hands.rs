@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use wh_eventlog::dead_letters::{self, DeadLetter, DeadLetterWriter};
-use wh_eventlog::{Bounds, Log, Reader};
+use wh_eventlog::{Bounds, Log, Reader, crash};
 use wh_schemas::position::Origin;
 use wh_schemas::{Reaction, ids};
 use wh_stores::clock;
 
-use crate::delivery::Store;
 use crate::delivery::identity::Binding;
 use crate::delivery::machine::{Answer, Letter, Task};
+use crate::delivery::{Store, Written};
 
 /// A task that is under way, which has the hands until it ends.
 pub(super) type UnderWay = BoxFuture<'static, (Hands, Answer)>;
@@ -43,12 +43,30 @@ impl Hands {
         match task {
             Task::Ask { topic, partitions } => self.ask(&topic, &partitions).await,
             Task::Bind => Answer::Bound(self.binding.keep(&*self.log, &mut *self.store).await),
-            Task::Write(batch) => Answer::Wrote(self.store.write(batch).await),
+            Task::Write(batch) => {
+                crash::point("sink.read");
+                let written = self.store.write(batch).await;
+                if matches!(written, Ok(Written::Done { .. })) {
+                    crash::point("sink.written");
+                }
+                Answer::Wrote(written)
+            }
             Task::Bury(letter) => {
                 let record = self.record(letter);
-                Answer::Buried(self.letters.try_bury(vec![record]).await)
+                crash::point("sink.refused");
+                let buried = self.letters.try_bury(vec![record]).await;
+                if buried.is_ok() {
+                    crash::point("sink.buried");
+                }
+                Answer::Buried(buried)
             }
-            Task::Publish => Answer::Published(self.store.publish().await.map(drop)),
+            Task::Publish => {
+                let published = self.store.publish().await.map(drop);
+                if published.is_ok() {
+                    crash::point("sink.published");
+                }
+                Answer::Published(published)
+            }
             Task::Retain => Answer::Retained(self.retain().await),
         }
     }

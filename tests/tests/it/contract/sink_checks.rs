@@ -12,7 +12,7 @@ use wh_sinks::delivery::{Batch, Tally};
 use super::Check;
 use super::sinks::{Bench, SinkAdapter, alerts, batch, lasting, tally};
 use crate::content::{Content, Role, assert_same, expected};
-use crate::records::{alerting, awkward, moved, pattern_stream, scored, small_hospital, stream};
+use crate::records::{alerting, awkward, moved, pattern_stream, score, scored, small_hospital, stream};
 
 type Adapter = Arc<dyn SinkAdapter>;
 
@@ -35,6 +35,7 @@ pub(super) const CHECKS: &[Check<Adapter>] = checks![
     partitions_do_not_mix,
     replay_restores_lost_rows_and_moves_no_position,
     replay_adds_nothing_to_profiles,
+    a_buried_row_that_is_written_later_is_counted_once,
     patterns_by_account_reach_the_stores_that_keep_them,
     replay_restores_lost_pattern_alerts,
 ];
@@ -334,6 +335,26 @@ async fn replay_adds_nothing_to_profiles(adapter: Adapter) {
     bench.store().replay(batch(&records[..1_000])).await.unwrap();
     bench.publish().await;
     bench.holds(&records).await;
+}
+
+async fn a_buried_row_that_is_written_later_is_counted_once(adapter: Adapter) {
+    if adapter.role() != Role::Ledger {
+        return;
+    }
+    let (mut bench, records) = (Bench::new(&adapter).await, stream(0));
+    let at = records.iter().rposition(|record| score(record).risk_score.is_some()).unwrap();
+    let mut all = batch(&records);
+    all.buried.insert(records[at].offset);
+    let position = bench.settle(all).await;
+    assert_eq!(position.tally.dead_letters, 1);
+    // Its dead letter is sent again, and once more.
+    let mut letter = batch(&records[at..=at]);
+    letter.buried.insert(records[at].offset);
+    for written in [1, 0] {
+        assert_eq!(bench.store().replay(letter.clone()).await.unwrap(), written);
+        bench.publish().await;
+        bench.holds(&records).await;
+    }
 }
 
 async fn patterns_by_account_reach_the_stores_that_keep_them(adapter: Adapter) {

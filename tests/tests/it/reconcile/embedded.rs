@@ -233,14 +233,20 @@ async fn a_range_alone_is_compared_and_put_right() {
     let mut store = LedgerStore::open(&path, Tz::UTC).unwrap();
     bench.fill(&mut store, 100).await;
     let connection = Connection::open(&path).unwrap();
-    for seq in [5_i64, 50, 500] {
-        connection.execute("UPDATE transactions SET amount = amount + 1 WHERE pos = (1 << 40) + ?1", [seq]).unwrap();
+    let first_from = |seq: u64| -> SeqPosition {
+        let from = SeqPosition { partition: 1, seq }.packed();
+        SeqPosition::unpacked(connection.query_row("SELECT min(pos) FROM transactions WHERE pos >= ?1", [from], |row| row.get(0)).unwrap())
+    };
+    let changed = [5, 50, 500].map(first_from);
+    assert!(changed[0].seq < 10 && changed[1].seq < 100, "{changed:?}");
+    for at in changed {
+        assert_eq!(connection.execute("UPDATE transactions SET amount = amount + 1 WHERE pos = ?1", [at.packed()]).unwrap(), 1);
     }
     let mut rows = SqliteRows::ledger(&path);
     let options = Options { partition: Some(1), from: Some(10), to: Some(100), ..Options::default() };
     let writing: &mut (dyn Repair + 'static) = &mut store;
     let (summary, found) = bench.compare_by(&mut rows, Some(writing), options).await;
     assert_eq!((summary.different, summary.left, found.len()), (1, 0, 1));
-    assert_eq!((found[0].at, found[0].differences[0].field.as_str()), (SeqPosition { partition: 1, seq: 50 }, "amount"));
+    assert_eq!((found[0].at, found[0].differences[0].field.as_str()), (changed[1], "amount"));
     assert_eq!(bench.compare(&mut rows, None).await.0.different, 2);
 }

@@ -97,7 +97,13 @@ async fn carry_http(mut near: TcpStream, server: String, begins: &'static str, h
     far.write_all(&asked[..first]).await?;
     far.write_all(b"Connection: close\r\n").await?;
     far.write_all(&asked[first..whole]).await?;
-    tokio::io::copy(&mut far, &mut near).await?;
+    // One that does not hear that its connection ends asks over it again.
+    let mut answer = Vec::new();
+    far.read_to_end(&mut answer).await?;
+    let first = answer.windows(2).position(|two| two == b"\r\n").unwrap_or(0) + 2;
+    near.write_all(&answer[..first]).await?;
+    near.write_all(b"Connection: close\r\n").await?;
+    near.write_all(&answer[first..]).await?;
     near.shutdown().await
 }
 

@@ -31,7 +31,7 @@ async fn sinks_catch(faults: &[(&'static str, Fault, &[Role])]) {
 }
 
 /// What each fault of a store makes fail, on which roles.
-const STORES: [(&str, Fault, &[Role]); 25] = [
+const STORES: [(&str, Fault, &[Role]); 26] = [
     ("the_log_that_a_store_is_filled_from_is_kept_and_no_other_takes_its_place", Fault::ForgetsItsLog, &Role::ALL),
     ("patterns_by_account_reach_the_stores_that_keep_them", Fault::PassesOverGaps, &[Role::Ledger, Role::Search]),
     ("replay_restores_lost_pattern_alerts", Fault::IgnoresReplays, &[Role::Ledger, Role::Search]),
@@ -55,6 +55,7 @@ const STORES: [(&str, Fault, &[Role]); 25] = [
     ("partitions_do_not_mix", Fault::DropsARow, &[Role::Search]),
     ("replay_restores_lost_rows_and_moves_no_position", Fault::IgnoresReplays, &Role::ALL),
     ("replay_adds_nothing_to_profiles", Fault::SpoilsProfiles, &[Role::Ledger]),
+    ("a_buried_row_that_is_written_later_is_counted_once", Fault::IgnoresReplays, &[Role::Ledger]),
     ("writing_a_batch_again_changes_nothing", Fault::DropsARow, &[Role::Documents]),
     ("reopening_goes_on_from_the_published_position", Fault::DropsARow, &[Role::Metrics]),
 ];

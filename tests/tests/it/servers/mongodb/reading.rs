@@ -99,3 +99,86 @@ async fn conditions_mean_the_same_in_the_store_and_in_datafusion() {
     assert!(plan.contains("db.documents.find(") && plan.contains(".limit(2)") && !plan.contains("SortExec"), "{plan}");
     bench.done().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(has_mongodb), ignore = "WARDHOUSE_TEST_MONGODB names no server")]
+async fn members_are_judged_by_the_server_as_they_are_here_and_by_their_text_where_there_is_one() {
+    let bench = Bench::new();
+    let values = [
+        r#""x""#,
+        r#"["x"]"#,
+        r#"[["x"]]"#,
+        r#"{"b":"x"}"#,
+        r#"[{"b":"x"}]"#,
+        r#"{"b":["x"]}"#,
+        r#"{"b":null}"#,
+        r#"{"0":"x"}"#,
+        "7",
+        "7.0",
+        "7.00",
+        r#""7""#,
+        "[7]",
+        "1E5",
+        r#""1E5""#,
+        "1e400",
+        r#""1e400""#,
+        "-0",
+        "12345678901",
+        "true",
+        r#""true""#,
+        "[true]",
+        "null",
+        r#""null""#,
+        "[null]",
+        "[]",
+        "{}",
+        r#""""#,
+        r#""é""#,
+        r#""\u00e9""#,
+    ];
+    let mut awkward: Vec<String> = values.iter().map(|value| format!("{{\"a\":{value}}}")).collect();
+    // Those of a text, and with more beside; and an object that has a key twice.
+    awkward.extend(values.iter().map(|value| format!("{{\"a\":{value},\"n\":1E5}}")));
+    awkward.extend(["{}", r#"{"0":"x"}"#, r#"{"a":"x","a":"y"}"#, r#"{"b":"x"}"#].map(str::to_owned));
+    let fresh = stream(0).into_iter().filter(|record| score(record).risk_score.is_some());
+    let records: Vec<Stored> = (0..).zip(fresh.zip(&awkward)).map(|(seq, (record, metadata))| numbered(&with_metadata(&record, metadata), seq)).collect();
+    assert_eq!(records.len(), awkward.len());
+    settle(&mut bench.open().await, &records).await;
+    let engine = &bench.engine();
+    let table = "documents.transaction_metadata";
+    let conditions =
+        ["'x'", "'7'", "'7.0'", "'7.00'", "'1E5'", "'1e400'", "'-0'", "'12345678901'", "'true'", "'null'", "''", "'é'", "'[\"x\"]'"].map(|text| format!("metadata->>'a' = {text}"));
+    let others = [
+        "metadata->>'a' IN ('x', '7', 'true')",
+        "metadata->>'a' IN ('x', '7.0')",
+        "metadata->>'a' IS NOT NULL",
+        "metadata->>'a' IS NULL",
+        "metadata->'a'->>'b' = 'x'",
+        "metadata->'a'->>'b' IS NOT NULL",
+        "metadata->'a'->>'0' = 'x'",
+        "metadata->'a'->>0 = 'x'",
+        "metadata->>'0' = 'x'",
+        "metadata @> '{\"a\":\"7\"}'",
+        "metadata->>'a' = 'x' AND metadata->>'n' = '1E5' AND seq < 50",
+        "metadata->>'a' = 'x' OR seq = 3",
+    ]
+    .map(str::to_owned);
+    for condition in conditions.iter().chain(&others) {
+        let column = |sql: String| async move { rows(engine, &sql).await.into_iter().flatten().collect::<Vec<_>>() };
+        let order = "ORDER BY \"timestamp\" DESC, transaction_id";
+        let pushed = column(format!("SELECT transaction_id FROM {table} WHERE {condition} {order}")).await;
+        let computed = column(format!("SELECT transaction_id FROM (SELECT * FROM {table} LIMIT 100000) AS t WHERE {condition} {order}")).await;
+        assert_eq!(pushed, computed, "{condition}");
+        let counted = column(format!("SELECT count(*), max(transaction_id) FROM {table} WHERE {condition}")).await;
+        assert_eq!(counted[0], computed.len().to_string(), "{condition}");
+        let some = column(format!("SELECT transaction_id FROM {table} WHERE {condition} LIMIT 2")).await;
+        assert!(some.len() == computed.len().min(2) && some.iter().all(|one| computed.contains(one)), "{condition}");
+        let first = column(format!("SELECT transaction_id FROM {table} WHERE {condition} {order} LIMIT 2")).await;
+        assert_eq!(first, computed[..computed.len().min(2)], "{condition}");
+    }
+    let plan = rows(engine, &format!("EXPLAIN SELECT count(*) FROM {table} WHERE metadata->>'a' = 'x'")).await.concat().concat();
+    assert!(plan.contains("db.documents.aggregate(") && !plan.contains("rechecked"), "{plan}");
+    let plan = rows(engine, &format!("EXPLAIN SELECT count(*) FROM {table} WHERE metadata->>'a' = '7.0'")).await.concat().concat();
+    assert!(plan.contains("db.documents.find(") && plan.contains("rechecked"), "{plan}");
+    bench.done().await;
+}

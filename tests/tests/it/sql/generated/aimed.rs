@@ -60,7 +60,9 @@ impl<'t> Maker<'t> {
             "flag" => format!("{}{name}", dice.pick(&["", "NOT "])),
             "starts_with" | "contains" => plain_like(dice, &name, column, kind == "starts_with"),
             "AND" | "OR" => {
-                let others = table.which(is_simple);
+                // The log is asked by numbers and times alone.
+                let is_asked = |column: &Column| role != "log" || matches!(column.kind, Type::Integer | Type::Time);
+                let others = table.which(|column| is_simple(column) && is_asked(column));
                 let mut one = || {
                     let other = &table.columns[*dice.pick(&others)];
                     let name = Scope { alias: "a", table }.name(other);
