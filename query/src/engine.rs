@@ -198,6 +198,8 @@ pub(crate) fn builder(settings: &EngineSettings, zone: &str) -> Result<SessionSt
     // What a join's build side holds is asked of its probe side's store as a list up to here, beyond it as bounds.
     options.optimizer.hash_join_inlist_pushdown_max_distinct_values = late::MAX_VALUES;
     options.optimizer.hash_join_inlist_pushdown_max_size = late::MAX_BYTES;
+    // What is probably one batch is not divided: handing it from thread to thread takes longer than most of what is computed of it.
+    options.execution.use_row_number_estimates_to_optimize_partitioning = true;
     let memory = FairSpillPool::new(settings.memory_limit_bytes);
     let runtime = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(memory)).with_max_temp_directory_size(SPILL_BYTES).build_arc().map_err(QueryError::from)?;
     let mut planners: Vec<Arc<dyn ExprPlanner>> = vec![Arc::new(JsonOperators::new()), bounded::operator()];

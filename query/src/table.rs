@@ -90,6 +90,11 @@ pub(crate) trait Scan: Any + Debug + Send + Sync {
     /// Looks at the store. Blocks.
     fn survey(&self) -> Result<Survey, QueryError>;
 
+    /// What was seen a moment ago, where that is remembered. Does not block.
+    fn surveyed(&self) -> Option<Survey> {
+        None
+    }
+
     /// The native query for `request`. Pure.
     fn prepare(&self, request: &Request, survey: &Survey) -> Result<Arc<dyn Prepared>, QueryError>;
 
@@ -162,6 +167,9 @@ impl Origin {
 
     /// What the store knows of its rows; nothing where it is down and the session would have the others' rows.
     pub(crate) async fn survey(&self, state: &dyn Session) -> Result<Survey> {
+        if let Some(survey) = self.scan.surveyed() {
+            return Ok(survey);
+        }
         let scan = Arc::clone(&self.scan);
         let surveyed = tokio::task::spawn_blocking(move || scan.survey()).await.map_err(|e| DataFusionError::ExecutionJoin(Box::new(e)))?;
         Ok(unavailable::surveyed(surveyed, &self.name, state.config())?)

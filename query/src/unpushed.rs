@@ -63,6 +63,10 @@ impl Scan for Unpushed {
         self.of.survey()
     }
 
+    fn surveyed(&self) -> Option<Survey> {
+        self.of.surveyed()
+    }
+
     fn prepare(&self, request: &Request, survey: &Survey) -> Result<Arc<dyn Prepared>, QueryError> {
         self.of.prepare(request, survey)
     }

@@ -84,7 +84,7 @@ def run(run):
         if not checks.check("the servers are set up", migrated.returncode == 0, migrated.stderr[-400:]):
             return
         # As many lines as will do for the longest faults; those that were sent count.
-        lines = generated(pipeline, run.seed % 1_000_000, RATE * count * 8)
+        lines = generated(pipeline, run.seed % 1_000_000, RATE * count * 6)
         feeder = Feeder(pipeline, lines, RATE)
         try:
             for stage in STAGES:

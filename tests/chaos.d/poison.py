@@ -155,6 +155,9 @@ def stopped(pipeline, sink, store, count, checks):
     checks.say(said[:300])
     letters = pipeline.status()["letters"]["waiting"]
     checks.check(f"{letters} letters were written, not more than the limit and not all of {count}", letters <= PER_MINUTE and letters < count, str(letters))
+    if store == "documents":
+        # Its start puts the validator back that belongs there: that mends it.
+        return letters
     pipeline.start(store)
     again = pipeline.take(store)
     while again.poll() is None and time.monotonic() < until + 30:

@@ -84,12 +84,10 @@ def run(options, report, work):
     theirs = [name for name in NAMES if not processes(name)]
     for name in theirs:
         report.skip(f"outages of {name}", "it is a server of your own")
-    names = [name for name in NAMES if name not in theirs]
+    names = [name for name in NAMES if name not in theirs and (not options.only or name in options.only.split(","))]
     seconds = options.seconds or (60 if options.long else 10)
-    runs = options.runs or (60 if options.long else 6)
+    runs = options.runs or (60 if options.long else len(names))
     order = [names[number % len(names)] for number in range(runs)]
-    if options.only:
-        order = [name for name in order if name == options.only] or [options.only]
     name = f"faults_{os.getpid()}"
     place = server_place(work, name, urls, {"WARDHOUSE_SCORER__QUIET_SECONDS": "600"})
     port = 9720 + os.getpid() % 200
@@ -191,7 +189,8 @@ class Drill:
         self.load.go()
         begin, mark = time.monotonic(), self.mark
         time.sleep(CALM)
-        self.calms.append((mark, begin + 1, time.monotonic()))
+        # Not what is under way when something begins.
+        self.calms.append((mark, begin + 1, time.monotonic() - 1))
 
     def slowness(self, stage, mark, begin, end):
         return p99(latencies(self.load, self.watches[stage], mark, self.shares[stage], begin, end))

@@ -22,7 +22,7 @@ use wh_stores::kafka::{KafkaSettings, Tls};
 
 use super::cursors::Cursors;
 use super::errors;
-use super::events::{ClientEvents, Trouble};
+use super::events::{ClientEvents, SAYS_EVERY, Trouble};
 
 /// How long a first question waits before the client's complaints are looked at.
 const LOOK: Duration = Duration::from_millis(500);
@@ -53,6 +53,7 @@ pub(super) fn base(settings: &KafkaSettings) -> Result<ClientConfig, Reaction> {
         .set("topic.metadata.refresh.interval.ms", "60000")
         .set("log.thread.name", "false")
         .set("enable.metrics.push", "false")
+        .set("statistics.interval.ms", SAYS_EVERY)
         .set("security.protocol", protocol(settings.tls.is_some(), settings.user.is_some()));
     if let Some(user) = &settings.user {
         config.set("sasl.mechanism", settings.mechanism.as_str().to_uppercase()).set("sasl.username", user);
@@ -108,10 +109,23 @@ pub(super) fn not_made(settings: &KafkaSettings, error: &KafkaError) -> Reaction
     }
 }
 
+/// The client that answers questions about topics and their bounds.
+fn answering(settings: &KafkaSettings, trouble: &Arc<Trouble>) -> Result<Client, Reaction> {
+    base(settings)?.create_with_context(ClientEvents::new("metadata", Arc::clone(trouble))).map_err(|error| not_made(settings, &error))
+}
+
+/// Closes clients on a thread of its own: one that is lost may take its time.
+pub(super) fn close_behind<T: Send + 'static>(clients: T) {
+    if let Err(error) = thread::Builder::new().name("kafka-close".to_owned()).spawn(move || drop(clients)) {
+        tracing::debug!("a client of the log is closed by whoever used it: {error}");
+    }
+}
+
 /// Clients that nobody polls for records.
 pub(super) struct Shared {
-    /// Answers questions about topics and their bounds.
-    pub(super) client: Client,
+    settings: KafkaSettings,
+    trouble: Arc<Trouble>,
+    client: Mutex<Arc<Client>>,
     /// Clients that read partitions for whoever asks.
     pub(super) cursors: Cursors,
     /// Clients that ask what groups have committed, by group.
@@ -120,10 +134,34 @@ pub(super) struct Shared {
 }
 
 impl Shared {
+    /// Answers questions about topics and their bounds.
+    fn client(&self) -> Arc<Client> {
+        Arc::clone(&self.client.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Another client in the stead of one that knows no broker any more.
+    fn renew(&self) {
+        match answering(&self.settings, &self.trouble) {
+            Ok(fresh) => {
+                tracing::warn!("a client of the log knew no broker any more: it is made anew");
+                close_behind(std::mem::replace(&mut *self.client.lock().unwrap_or_else(PoisonError::into_inner), Arc::new(fresh)));
+            }
+            Err(reaction) => tracing::debug!("{reaction}"),
+        }
+    }
+
     fn listen(&self) {
         while !self.stop.load(Ordering::Relaxed) {
-            drop(self.client.poll(LISTEN));
+            let client = self.client();
+            drop(client.poll(LISTEN));
+            if client.context().is_lost() {
+                self.renew();
+            }
             self.cursors.prune(Instant::now());
+            let lost: Vec<(String, Arc<Client>)> = self.groups.lock().unwrap_or_else(PoisonError::into_inner).extract_if(|_, client| client.context().is_lost()).collect();
+            if !lost.is_empty() {
+                close_behind(lost);
+            }
             let groups: Vec<Arc<Client>> = self.groups.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
             for client in groups {
                 drop(client.poll(Duration::ZERO));
@@ -175,8 +213,9 @@ impl fmt::Display for Cluster {
 /// is not trusted, or a server that is no Kafka.
 pub(super) async fn connect(settings: &KafkaSettings) -> Result<Arc<Cluster>, Reaction> {
     let trouble = Arc::new(Trouble::default());
-    let client: Client = base(settings)?.create_with_context(ClientEvents::new("metadata", Arc::clone(&trouble))).map_err(|error| not_made(settings, &error))?;
-    let shared = Arc::new(Shared { client, cursors: Cursors::default(), groups: Mutex::default(), stop: AtomicBool::new(false) });
+    let client = Mutex::new(Arc::new(answering(settings, &trouble)?));
+    let (cursors, groups, stop) = (Cursors::default(), Mutex::default(), AtomicBool::new(false));
+    let shared = Arc::new(Shared { settings: settings.clone(), trouble: Arc::clone(&trouble), client, cursors, groups, stop });
     let listener = Arc::clone(&shared);
     thread::Builder::new()
         .name("kafka-events".to_owned())
@@ -200,7 +239,7 @@ impl Cluster {
         loop {
             let (shared, probe) = (Arc::clone(&self.shared), settings.named(HOSPITAL_TRANSACTIONS));
             let asking = tokio::task::spawn_blocking(move || {
-                let metadata = shared.client.fetch_metadata(Some(&probe), LOOK)?;
+                let metadata = shared.client().fetch_metadata(Some(&probe), LOOK)?;
                 Ok::<Vec<i32>, KafkaError>(metadata.brokers().iter().map(MetadataBroker::id).collect())
             });
             let error = match asking.await {
@@ -225,7 +264,7 @@ impl Cluster {
     /// Asks the brokers something, on a thread that may wait.
     pub(super) async fn ask<T: Send + 'static>(&self, what: &str, question: impl FnOnce(&Client) -> KafkaResult<T> + Send + 'static) -> Result<T, Reaction> {
         let shared = Arc::clone(&self.shared);
-        match tokio::task::spawn_blocking(move || question(&shared.client)).await {
+        match tokio::task::spawn_blocking(move || question(shared.client().as_ref())).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => Err(self.reaction(what, &error)),
             Err(error) => Err(Reaction::fatal(format!("{self}: {what}: {error}"))),

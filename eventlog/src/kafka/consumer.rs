@@ -90,15 +90,9 @@ impl KafkaConsumer {
             cluster.partitions(topic).await?;
         }
         let topics: Vec<Topic> = topics.iter().map(|topic| Topic { name: Arc::from(*topic), full: settings.named(topic) }).collect();
-        let events = GroupEvents::new(Arc::clone(&cluster.trouble));
-        let mut client: BaseConsumer<GroupEvents> = member(settings, group)?.create_with_context(events).map_err(|error| connect::not_made(settings, &error))?;
         let woken = Arc::new(Notify::new());
-        let wake = Arc::clone(&woken);
-        client.set_nonempty_callback(move || wake.notify_one());
-        let names: Vec<&str> = topics.iter().map(|topic| topic.full.as_str()).collect();
-        client.subscribe(&names).map_err(|error| cluster.reaction(&format!("joining the group {group}"), &error))?;
         Ok(KafkaConsumer {
-            client: Some(Arc::new(client)),
+            client: Some(joined(cluster, group, &topics, &woken)?),
             reader: KafkaReader { cluster: Arc::clone(cluster) },
             group: group.to_owned(),
             topics,
@@ -108,6 +102,21 @@ impl KafkaConsumer {
             epoch: 0,
             fetch_bytes,
         })
+    }
+
+    /// Joins as a new member in the stead of one whose client knows no broker any more. What it read is given up: the group may have given it
+    /// to others meanwhile.
+    fn rejoin(&mut self) -> Result<Option<Event>, Reaction> {
+        tracing::warn!(group = %self.group, "the member's client knew no broker any more: it joins anew");
+        let fresh = joined(&self.reader.cluster, &self.group, &self.topics, &self.woken)?;
+        if let Some(lost) = self.client.replace(fresh) {
+            lost.context().leave();
+            connect::close_behind(lost);
+        }
+        // What the group was to be answered, it asks the new member.
+        self.answer = None;
+        let keys: Vec<Key> = std::mem::take(&mut self.held).positions().into_iter().map(|(key, _)| key).collect();
+        Ok((!keys.is_empty()).then(|| Event::Revoked { partitions: keys.iter().map(|key| self.place(*key)).collect() }))
     }
 
     fn cluster(&self) -> &Cluster {
@@ -335,6 +344,18 @@ impl KafkaConsumer {
     }
 }
 
+/// A new member of a group, which reads these topics.
+fn joined(cluster: &Cluster, group: &str, topics: &[Topic], woken: &Arc<Notify>) -> Result<Arc<BaseConsumer<GroupEvents>>, Reaction> {
+    let settings = &cluster.settings;
+    let events = GroupEvents::new(Arc::clone(&cluster.trouble));
+    let mut client: BaseConsumer<GroupEvents> = member(settings, group)?.create_with_context(events).map_err(|error| connect::not_made(settings, &error))?;
+    let wake = Arc::clone(woken);
+    client.set_nonempty_callback(move || wake.notify_one());
+    let names: Vec<&str> = topics.iter().map(|topic| topic.full.as_str()).collect();
+    client.subscribe(&names).map_err(|error| cluster.reaction(&format!("joining the group {group}"), &error))?;
+    Ok(Arc::new(client))
+}
+
 fn signed(offset: Offset) -> i64 {
     i64::try_from(offset).unwrap_or(i64::MAX)
 }
@@ -366,6 +387,11 @@ fn committed(client: &BaseConsumer<GroupEvents>, places: &[(String, i32)], timeo
 impl Consumer for KafkaConsumer {
     async fn poll(&mut self, wait: Duration) -> Result<Event, Reaction> {
         let until = Instant::now() + wait.min(LONGEST);
+        if self.client()?.context().is_lost()
+            && let Some(event) = self.rejoin()?
+        {
+            return Ok(event);
+        }
         self.answered()?;
         self.sought().await?;
         loop {

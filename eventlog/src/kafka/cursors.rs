@@ -78,10 +78,10 @@ impl Cursors {
         drop(closed);
     }
 
-    /// Closes the clients that nobody has used for a while.
+    /// Closes the clients that nobody has used for a while, and those that know no broker any more.
     pub(super) fn prune(&self, now: Instant) {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        let old = |cursor: &mut Cursor| now.saturating_duration_since(cursor.used) >= KEPT_FOR;
+        let old = |cursor: &mut Cursor| now.saturating_duration_since(cursor.used) >= KEPT_FOR || cursor.client.context().is_lost();
         let closed: Vec<Cursor> = idle.extract_if(.., old).collect();
         drop(idle);
         drop(closed);

@@ -4,7 +4,7 @@
 //! callback blocks.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -12,12 +12,16 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code};
 use rdkafka::types::RDKafkaRespErr;
-use rdkafka::{ClientContext, TopicPartitionList};
+use rdkafka::{ClientContext, Statistics, TopicPartitionList};
 
 use super::errors;
 
 /// How often one kind of line is told at most.
 const TOLD_EVERY: Duration = Duration::from_secs(10);
+/// How often a client says which brokers it knows, in milliseconds.
+pub(super) const SAYS_EVERY: &str = "1000";
+/// How often in a row it must know none before it counts as lost: while it begins anew it knows none for an instant.
+const LOST_AFTER: u32 = 3;
 
 /// The last complaint of a client, and how often it was told.
 #[derive(Debug, Default)]
@@ -78,12 +82,21 @@ impl Trouble {
 pub(super) struct ClientEvents {
     client: &'static str,
     trouble: Arc<Trouble>,
+    /// How often in a row it knew no broker.
+    unknowing: AtomicU32,
 }
 
 impl ClientEvents {
     /// For a client that is called `client` in the log.
     pub(super) fn new(client: &'static str, trouble: Arc<Trouble>) -> ClientEvents {
-        ClientEvents { client, trouble }
+        ClientEvents { client, trouble, unknowing: AtomicU32::new(0) }
+    }
+
+    /// Whether the client knows no broker any more, not even those of its settings, and so asks none again. Brokers that are all fenced for a
+    /// moment, as behind a freeze, name none; a client that hears that forgets those that it had, and does not always begin anew (seen in
+    /// librdkafka 2.12; confluentinc/librdkafka issue 5301).
+    pub(super) fn is_lost(&self) -> bool {
+        self.unknowing.load(Ordering::Relaxed) >= LOST_AFTER
     }
 }
 
@@ -110,6 +123,15 @@ impl ClientContext for ClientEvents {
                 self.trouble.note(reason);
                 tracing::debug!(client = self.client, "{error}: {reason}");
             }
+        }
+    }
+
+    fn stats(&self, statistics: Statistics) {
+        // The group's coordinator is among them, as a place to be filled.
+        if statistics.brokers.values().any(|broker| matches!(broker.source.as_str(), "configured" | "learned")) {
+            self.unknowing.store(0, Ordering::Relaxed);
+        } else {
+            self.unknowing.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
@@ -163,6 +185,11 @@ impl GroupEvents {
         self.rebalances.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
     }
 
+    /// See [`ClientEvents::is_lost`].
+    pub(super) fn is_lost(&self) -> bool {
+        self.events.is_lost()
+    }
+
     /// From now on rebalances are answered at once: nobody reads any more.
     pub(super) fn leave(&self) {
         self.leaving.store(true, Ordering::SeqCst);
@@ -182,6 +209,11 @@ impl ClientContext for GroupEvents {
     fn error(&self, error: KafkaError, reason: &str) {
         self.serve();
         self.events.error(error, reason);
+    }
+
+    fn stats(&self, statistics: Statistics) {
+        self.serve();
+        self.events.stats(statistics);
     }
 }
 
@@ -212,6 +244,24 @@ impl ConsumerContext for GroupEvents {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rdkafka::statistics::Broker;
+
+    #[test]
+    fn a_client_that_knows_no_broker_for_a_while_is_lost_until_it_knows_one_again() {
+        let events = ClientEvents::new("test", Arc::default());
+        let knowing = |sources: &[&str]| {
+            let broker = |source: &&str| ((*source).to_owned(), Broker { source: (*source).to_owned(), ..Broker::default() });
+            Statistics { brokers: sources.iter().map(broker).collect(), ..Statistics::default() }
+        };
+        for (sources, lost) in
+            [(vec!["logical"], false), (vec!["logical", "internal"], false), (vec!["configured"], false), (vec![], false), (vec!["logical"], false), (vec!["logical"], true)]
+        {
+            events.stats(knowing(&sources));
+            assert_eq!(events.is_lost(), lost, "{sources:?}");
+        }
+        events.stats(knowing(&["learned", "logical"]));
+        assert!(!events.is_lost());
+    }
 
     #[test]
     fn a_line_that_repeats_is_told_now_and_then_with_how_many_were_held_back() {

@@ -17,7 +17,7 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
-use rdkafka::{ClientConfig, ClientContext, Message};
+use rdkafka::{ClientConfig, ClientContext, Message, Statistics};
 use tokio::sync::Notify;
 use wh_schemas::Reaction;
 use wh_schemas::topics::HOSPITAL_TRANSACTIONS;
@@ -115,6 +115,10 @@ impl ClientContext for Acknowledgements {
     fn error(&self, error: KafkaError, reason: &str) {
         self.events.error(error, reason);
     }
+
+    fn stats(&self, statistics: Statistics) {
+        self.events.stats(statistics);
+    }
 }
 
 impl ProducerContext for Acknowledgements {
@@ -182,6 +186,12 @@ impl LogProducer {
             tokio::select! {
                 () = call.done.notified() => break,
                 () = tokio::time::sleep(TELL) => {
+                    if self.producer.context().events.is_lost() {
+                        return Err(Reaction::fatal(format!(
+                            "{}: producing into {topic} partition {partition}: the client knows no broker any more, and would ask none again: start again, which reads from the log what stands in it",
+                            self.cluster
+                        )));
+                    }
                     let seconds = begun.elapsed().as_secs();
                     tracing::warn!(topic, partition, records = count, seconds, "{}", self.cluster.trouble.with("waiting for the brokers to take records"));
                 }

@@ -66,6 +66,10 @@ impl Scan for AlertsScan {
         })
     }
 
+    fn surveyed(&self) -> Option<Survey> {
+        self.surveys.known()
+    }
+
     fn prepare(&self, request: &Request, survey: &Survey) -> Result<Arc<dyn Prepared>, QueryError> {
         let predicates: Vec<&Predicate> = request.predicates.iter().collect();
         let is_scored = dialect::is_scored(&self.schema, request, &predicates);

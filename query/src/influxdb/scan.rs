@@ -60,6 +60,10 @@ impl Scan for ThroughputScan {
         })
     }
 
+    fn surveyed(&self) -> Option<Survey> {
+        self.surveys.known()
+    }
+
     fn prepare(&self, request: &Request, _survey: &Survey) -> Result<Arc<dyn Prepared>, QueryError> {
         let shown = self.query(request, &[])?;
         Ok(Arc::new(ThroughputQuery { scan: self.clone(), request: request.clone(), shown }))

@@ -18,6 +18,7 @@ use crate::log::dialect::{self, Place};
 use crate::log::rows::Rows;
 use crate::predicate::Predicate;
 use crate::store::wait;
+use crate::surveys::Surveys;
 use crate::table::{Order, Prepared, Request, Scan, Support, Survey};
 
 /// Bytes that one piece aims at …
@@ -33,6 +34,7 @@ pub(super) struct KafkaScan {
     pub(super) store: Arc<KafkaTopics>,
     pub(super) topic: &'static str,
     pub(super) schema: SchemaRef,
+    pub(super) surveys: Arc<Surveys>,
 }
 
 impl Scan for KafkaScan {
@@ -53,16 +55,22 @@ impl Scan for KafkaScan {
     }
 
     fn survey(&self) -> Result<Survey, QueryError> {
-        let records = wait(async {
-            let reader = self.store.reader().await?;
-            let mut records = 0_u64;
-            for partition in 0..reader.partitions_if_any(self.topic).await.map_err(|reaction| failed(&reaction))?.unwrap_or(0) {
-                let bounds = reader.bounds(self.topic, partition).await.map_err(|reaction| failed(&reaction))?;
-                records += bounds.end.saturating_sub(bounds.start);
-            }
-            Ok::<u64, QueryError>(records)
-        })?;
-        Ok(Survey { rows: usize::try_from(records).ok(), keys: Vec::new() })
+        self.surveys.recent(|| {
+            let records = wait(async {
+                let reader = self.store.reader().await?;
+                let mut records = 0_u64;
+                for partition in 0..reader.partitions_if_any(self.topic).await.map_err(|reaction| failed(&reaction))?.unwrap_or(0) {
+                    let bounds = reader.bounds(self.topic, partition).await.map_err(|reaction| failed(&reaction))?;
+                    records += bounds.end.saturating_sub(bounds.start);
+                }
+                Ok::<u64, QueryError>(records)
+            })?;
+            Ok(Survey { rows: usize::try_from(records).ok(), keys: Vec::new() })
+        })
+    }
+
+    fn surveyed(&self) -> Option<Survey> {
+        self.surveys.known()
     }
 
     fn prepare(&self, request: &Request, _survey: &Survey) -> Result<Arc<dyn Prepared>, QueryError> {

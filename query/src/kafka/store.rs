@@ -75,7 +75,9 @@ impl RoleStore for KafkaTopics {
     }
 
     fn relations(self: Arc<Self>) -> Vec<Relation> {
-        let scan = |topic: &topics::TopicSpec| relation(topic.name, Arc::new(KafkaScan { store: Arc::clone(&self), topic: topic.name, schema: tables::topic_named(topic.name) }));
+        let scan = |topic: &topics::TopicSpec| {
+            relation(topic.name, Arc::new(KafkaScan { store: Arc::clone(&self), topic: topic.name, schema: tables::topic_named(topic.name), surveys: Arc::default() }))
+        };
         topics::ALL.iter().map(scan).collect()
     }
 }

@@ -72,6 +72,10 @@ impl Scan for MongodbScan {
         self.surveys.recent(|| self.look())
     }
 
+    fn surveyed(&self) -> Option<Survey> {
+        self.surveys.known()
+    }
+
     fn prepare(&self, request: &Request, survey: &Survey) -> Result<Arc<dyn Prepared>, QueryError> {
         let visible = visible(survey);
         let asked = self.asked(request, &[])?;

@@ -76,9 +76,11 @@ impl Scan for PostgresScan {
     }
 
     fn survey(&self) -> Result<Survey, QueryError> {
-        let survey = self.surveys.recent(|| survey::look(&self.store, self.like.as_ref().unwrap_or(&self.table)))?;
-        // The keys of one table are not those of a join.
-        Ok(if self.like.is_some() { Survey { keys: Vec::new(), ..survey } } else { survey })
+        self.surveys.recent(|| survey::look(&self.store, self.like.as_ref().unwrap_or(&self.table))).map(|survey| self.own(survey))
+    }
+
+    fn surveyed(&self) -> Option<Survey> {
+        self.surveys.known().map(|survey| self.own(survey))
     }
 
     fn prepare(&self, request: &Request, survey: &Survey) -> Result<Arc<dyn Prepared>, QueryError> {
@@ -116,6 +118,11 @@ impl Scan for PostgresScan {
 }
 
 impl PostgresScan {
+    /// What is known of it by what is known of its table. The keys of one table are not those of a join.
+    fn own(&self, survey: Survey) -> Survey {
+        if self.like.is_some() { Survey { keys: Vec::new(), ..survey } } else { survey }
+    }
+
     fn statement(&self, request: &Request, late: &[Predicate], keys: Option<(i64, i64)>) -> Result<Sql, QueryError> {
         dialect::select(&self.table, request, late, keys).ok_or_else(|| self.unanswered())
     }
@@ -210,14 +217,19 @@ impl Prepared for PostgresQuery {
             Turn::All => None,
             Turn::Nothing => return Ok(()),
         };
-        let sent = self.sent(keys, late)?;
         let Some(lease) = sink.wait(sessions.lease()) else { return Ok(()) };
         let mut lease = lease?;
-        let ended = match sent {
-            Sent::Query(sql) => self.read(&mut lease, sql, sink)?,
-            Sent::Copy(text) => self.copy(&mut lease, &text, sink)?,
-        };
-        match ended {
+        let left = sink.left();
+        let mut ended = self.ask(&mut lease, self.sent(keys, late)?, sink);
+        // One that was taken for whole without being asked may have been ended by the server meanwhile. Nobody has seen a row yet.
+        if ended.is_err() && lease.was_believed() && sink.left() == left && wait(sessions.is_broken(&mut lease)) {
+            drop(lease);
+            sessions.forget();
+            let Some(fresh) = sink.wait(sessions.lease()) else { return Ok(()) };
+            lease = fresh?;
+            ended = self.ask(&mut lease, self.sent(keys, late)?, sink);
+        }
+        match ended? {
             Ended::ByItself => sessions.give_back(lease),
             Ended::Early => wait(sessions.cancel(lease)),
         }
@@ -239,6 +251,13 @@ impl PostgresQuery {
         match copied::statement(&scan.table, &self.request, keys) {
             Some(copy) if late.is_empty() => Ok(Sent::Copy(copy)),
             _ => scan.statement(&self.request, late, keys).map(Sent::Query),
+        }
+    }
+
+    fn ask(&self, lease: &mut Lease, sent: Sent, sink: &mut Sink) -> Result<Ended, QueryError> {
+        match sent {
+            Sent::Query(sql) => self.read(lease, sql, sink),
+            Sent::Copy(text) => self.copy(lease, &text, sink),
         }
     }
 

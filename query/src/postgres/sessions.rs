@@ -37,6 +37,8 @@ pub(super) struct Sessions {
 #[derive(Debug)]
 pub(super) struct Lease {
     session: ReadSession,
+    /// Whether it was not asked if it is whole.
+    believed: bool,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -44,6 +46,11 @@ impl Lease {
     /// Its connection.
     pub(super) fn connection(&mut self) -> &mut PgConnection {
         &mut self.session.connection
+    }
+
+    /// Whether it was taken for whole without being asked.
+    pub(super) fn was_believed(&self) -> bool {
+        self.believed
     }
 }
 
@@ -65,14 +72,28 @@ impl Sessions {
         while let Some((mut session, since)) = self.kept() {
             let idle = since.elapsed();
             // The server may have been restarted meanwhile.
-            let alive = idle < WHOLE || (idle < IDLE && matches!(tokio::time::timeout(self.settings.connect_timeout, session.connection.ping()).await, Ok(Ok(()))));
-            if alive {
-                return Ok(Lease { session, _permit: permit });
+            let believed = idle < WHOLE;
+            if believed || (idle < IDLE && self.answers(&mut session.connection).await) {
+                return Ok(Lease { session, believed, _permit: permit });
             }
         }
         let mut lease = self.connect(permit).await?;
         self.check(lease.connection()).await?;
         Ok(lease)
+    }
+
+    async fn answers(&self, connection: &mut PgConnection) -> bool {
+        matches!(tokio::time::timeout(self.settings.connect_timeout, connection.ping()).await, Ok(Ok(())))
+    }
+
+    /// Whether a session in which a statement failed is of no more use.
+    pub(super) async fn is_broken(&self, lease: &mut Lease) -> bool {
+        !self.answers(lease.connection()).await
+    }
+
+    /// Closes what nobody uses: whatever ended one session may have ended them all.
+    pub(super) fn forget(&self) {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// A session on whatever is there.
@@ -110,7 +131,7 @@ impl Sessions {
 
     async fn connect(&self, permit: OwnedSemaphorePermit) -> Result<Lease, QueryError> {
         let session = connect::connect_reader(&self.settings).await.map_err(|reaction| told(&reaction))?;
-        Ok(Lease { session, _permit: permit })
+        Ok(Lease { session, believed: false, _permit: permit })
     }
 
     async fn check(&self, connection: &mut PgConnection) -> Result<(), QueryError> {

@@ -18,6 +18,7 @@ use crate::exec::Sink;
 use crate::predicate::Predicate;
 use crate::shape::Shape;
 use crate::store::wait;
+use crate::surveys::Surveys;
 use crate::table::{Order, Prepared, Request, Scan, Support, Survey};
 
 /// A field that every user's hash has: where it is missing there is no such user.
@@ -28,6 +29,7 @@ const PRESENT: &str = "seq";
 pub(crate) struct UsersScan {
     pub(crate) store: Arc<RedisBaselines>,
     pub(crate) shape: Arc<Shape>,
+    pub(super) surveys: Arc<Surveys>,
 }
 
 impl Scan for UsersScan {
@@ -48,8 +50,14 @@ impl Scan for UsersScan {
     }
 
     fn survey(&self) -> Result<Survey, QueryError> {
-        let rows = wait(self.store.users())?;
-        Ok(Survey { rows: Some(rows), keys: Vec::new() })
+        self.surveys.recent(|| {
+            let rows = wait(self.store.users())?;
+            Ok(Survey { rows: Some(rows), keys: Vec::new() })
+        })
+    }
+
+    fn surveyed(&self) -> Option<Survey> {
+        self.surveys.known()
     }
 
     fn prepare(&self, request: &Request, _survey: &Survey) -> Result<Arc<dyn Prepared>, QueryError> {

@@ -159,7 +159,7 @@ impl RoleStore for RedisBaselines {
 
     fn relations(self: Arc<Self>) -> Vec<Relation> {
         let shape = shape::baselines();
-        let scan = UsersScan { store: self, shape: Arc::new(shape.clone()) };
+        let scan = UsersScan { store: self, shape: Arc::new(shape.clone()), surveys: Arc::default() };
         vec![Relation::new(ROLE, &shape, Arc::new(scan))]
     }
 }

@@ -192,7 +192,7 @@ async fn aggregates_in_influxdb_are_those_of_datafusion() {
     // Sums of money beyond 64 bits, in one hour and over all.
     let huge: String = (0..4)
         .map(|block| {
-            let values = format!("transactions=1i,amount_sum={}i,score_sum=1i,score_max=1i,alerts=0i", i64::MAX);
+            let values = format!("transactions=9224i,amount_sum={}i,score_sum=1i,score_max=1i,alerts=0i", i64::MAX);
             format!("throughput,department=IT,partition=9,risk_level=low,transaction_type=refund {values} {}\n", 1_767_268_800_000_000_000_i64 + block)
         })
         .collect();
