@@ -122,9 +122,9 @@ class Pipeline:
         lines = [line for line in done.stdout.splitlines() if '"finding' in line or '"what"' in line]
         return done.returncode, "; ".join(lines[:3] or [done.stderr.strip()[-600:]])
 
-    def prove(self, rows, seconds=120, patterns=True):
+    def prove(self, rows, seconds=120, patterns=True, stores=()):
         """Checks that everything is in every store once, as the log says: `rows` are the transactions that were sent, by id, with their scores;
-        `patterns` whether to wait for those by account, which come last."""
+        `patterns` whether to wait for those by account, which come last; `stores` those that are compared with the log, all where none is named."""
         check, took = self.checks.check, self.settle(len(rows), seconds)
         check(f"everything is settled and adds up{'' if took is None else f', after {took:.0f} s'}", took is not None)
         if patterns:
@@ -151,8 +151,8 @@ class Pipeline:
             check(f"{what} count {len(rows)} transactions", there == len(rows), f"they count {there}")
         waiting = (self.status() or {"letters": {"waiting": None}})["letters"]["waiting"]
         check("no dead letter waits", waiting == 0, str(waiting))
-        code, findings = self.reconcile()
-        check("reconcile: every store is as the log says", code == 0, f"exit code {code}: {findings}")
+        code, findings = self.reconcile(*(word for store in stores for word in ("--store", store)))
+        check(f"reconcile: {', '.join(stores) or 'every store'} as the log says", code == 0, f"exit code {code}: {findings}")
 
 
 class Feeder(threading.Thread):

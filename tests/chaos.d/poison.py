@@ -118,7 +118,7 @@ def one(run, place, store, percent, limits, seed):
             checks.check(f"{letters} letters are sent again", done.returncode == 0 and f"{letters} dead letters sent again" in done.stderr, (done.stdout + done.stderr)[-400:])
             again = pipeline.command("dead-letters", "retry", "--store", store, "--all")
             checks.check("a second time there is nothing to send", " is in the " not in again.stdout, again.stdout[-300:])
-        pipeline.prove(scored(pipeline, lines), patterns=False)
+        pipeline.prove(scored(pipeline, lines), patterns=False, stores=sorted({store, "ledger"}))
         checks.check("no other stage ended for it", not pipeline.ended, str(pipeline.ended[:3]))
     finally:
         pipeline.stop()

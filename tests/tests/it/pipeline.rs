@@ -55,14 +55,15 @@ pub(crate) async fn until<T>(what: &str, mut holds: impl AsyncFnMut() -> Option<
     }
 }
 
-/// How intake runs here: inputs hold as many bad records as a test wants.
+/// How intake runs here. Inputs hold as many bad records as a test wants: no stage stops for dead letters.
 pub(crate) fn intake_settings() -> IntakeSettings {
     IntakeSettings { dead_letters: LimitSettings::none(), ..IntakeSettings::new(Reading::default(), "test") }
 }
 
 /// How a scorer runs here.
 pub(crate) fn scorer_settings() -> StageSettings {
-    StageSettings { checkpoint_every: OFTEN, checkpoint_records: 300, snapshot_records: 100, ..StageSettings::new(Ruleset::default(), "test") }
+    let dead_letters = LimitSettings::none();
+    StageSettings { checkpoint_every: OFTEN, checkpoint_records: 300, snapshot_records: 100, dead_letters, ..StageSettings::new(Ruleset::default(), "test") }
 }
 
 /// How patterns by account run here. A partition is let go by itself after `idle_after`.
@@ -72,7 +73,7 @@ pub(crate) fn pattern_settings(idle_after: Duration) -> PatternSettings {
 
 /// How a sink runs here.
 pub(crate) fn runner_settings() -> RunnerSettings {
-    RunnerSettings { publish_every: OFTEN, commit_every: OFTEN, ..RunnerSettings::new("test") }
+    RunnerSettings { publish_every: OFTEN, commit_every: OFTEN, dead_letters: LimitSettings::none(), ..RunnerSettings::new("test") }
 }
 
 struct Running {
