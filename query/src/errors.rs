@@ -356,7 +356,9 @@ mod tests {
     #[test]
     fn what_does_not_fit_on_the_disk_says_what_to_do() {
         let limit = "The used disk space during the spilling process has exceeded the allowable limit of 2.0 GB. Please try increasing the config";
-        for (message, word) in [(limit, "the 2 GiB that all queries together"), ("No space left on device (os error 28)", "the temporary folder is full"), ("denied", "cannot be used")] {
+        for (message, word) in
+            [(limit, "the 2 GiB that all queries together"), ("No space left on device (os error 28)", "the temporary folder is full"), ("denied", "cannot be used")]
+        {
             let io = std::io::Error::other(message);
             let error = QueryError::from(DataFusionError::from(ArrowError::IoError(message.to_owned(), io)).context("while sorting"));
             assert!(error.sqlstate() == "53100" && error.to_string().contains(word) && error.hint().is_some(), "{error}");

@@ -46,8 +46,7 @@ const COLUMNS: [&str; 32] = [
     "tmpllexize",
 ];
 /// Types of numbers of objects.
-const NUMBERS: [&str; 14] =
-    ["oid", "regproc", "regprocedure", "regclass", "regtype", "regnamespace", "int", "integer", "int4", "int8", "bigint", "smallint", "int2", "xid"];
+const NUMBERS: [&str; 14] = ["oid", "regproc", "regprocedure", "regclass", "regtype", "regnamespace", "int", "integer", "int4", "int8", "bigint", "smallint", "int2", "xid"];
 
 /// Puts numbers in the places of functions that are compared with numbers.
 pub(super) fn rewrite<T: VisitMut>(statement: &mut T) {

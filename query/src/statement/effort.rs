@@ -69,7 +69,9 @@ mod tests {
 
     #[test]
     fn what_doubles_with_each_level_is_bounded() {
-        for (begin, end) in [("CAST(", " AS int)"), ("(SELECT ", ")"), ("EXISTS (SELECT ", ")"), ("1 IN (SELECT ", ")"), ("ceil(", ")"), ("substring(", " FROM 1)"), ("ARRAY[", "]")] {
+        for (begin, end) in
+            [("CAST(", " AS int)"), ("(SELECT ", ")"), ("EXISTS (SELECT ", ")"), ("1 IN (SELECT ", ")"), ("ceil(", ")"), ("substring(", " FROM 1)"), ("ARRAY[", "]")]
+        {
             let nested = |levels: usize| format!("SELECT {}1{}", begin.repeat(levels), end.repeat(levels));
             assert!(!refused(&nested(8)) && refused(&nested(25)) && refused(&nested(5_000)), "{begin}");
             // Whatever is taken ends soon, be it right or wrong.
@@ -83,7 +85,11 @@ mod tests {
     fn what_people_write_is_far_below_it() {
         let functions = format!("SELECT {}a{}", "replace(".repeat(40), ", 'x', 'y')".repeat(40));
         let tables = format!("SELECT * {}", "FROM (SELECT * ".repeat(40) + "FROM t" + &") AS x".repeat(40));
-        let list = format!("SELECT coalesce(CASE WHEN a IN (1{}) THEN 1 END, 2) FROM t WHERE EXISTS (SELECT 1 FROM u WHERE u.a = t.a AND b IN (1{}))", ", 2".repeat(20_000), ", 2".repeat(20_000));
+        let list = format!(
+            "SELECT coalesce(CASE WHEN a IN (1{}) THEN 1 END, 2) FROM t WHERE EXISTS (SELECT 1 FROM u WHERE u.a = t.a AND b IN (1{}))",
+            ", 2".repeat(20_000),
+            ", 2".repeat(20_000)
+        );
         for sql in [functions, tables, list, format!("SELECT {}1{}", "(".repeat(60), ")".repeat(60))] {
             assert!(!refused(&sql), "{}", sql.chars().take(100).collect::<String>());
         }

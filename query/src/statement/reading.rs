@@ -28,8 +28,7 @@ pub(super) fn read(tokens: &[TokenWithSpan], action: Action) -> Result<Reading, 
     if explains > MAX_EXPLAINS {
         return Err(QueryError::TooComplex { message: "EXPLAIN takes one query".to_owned() });
     }
-    let parse =
-        || -> Result<_, DataFusionError> { DFParserBuilder::new(tokens.to_vec()).with_dialect(&Statements).with_recursion_limit(RECURSION).build()?.parse_statements() };
+    let parse = || -> Result<_, DataFusionError> { DFParserBuilder::new(tokens.to_vec()).with_dialect(&Statements).with_recursion_limit(RECURSION).build()?.parse_statements() };
     let mut statements = parse().map_err(|error| suggest(QueryError::from(error), tokens))?;
     let (Some(statement), true) = (statements.pop_front(), statements.is_empty()) else {
         return Err(refused("one statement at a time: send them one after the other"));

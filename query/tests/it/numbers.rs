@@ -35,7 +35,10 @@ async fn what_an_integer_holds_is_what_it_was() {
         ("SELECT max(seq * 2 + 1) - 1 FROM transactions WHERE partition = 0", "118"),
         ("SELECT CASE WHEN max(seq) > 1000 THEN max(seq) * 9223372036854775807 ELSE -1 END FROM transactions", "-1"),
         ("SELECT min(n - 2) FROM (SELECT row_number() OVER (ORDER BY seq) AS n FROM transactions) AS t", "-1"),
-        ("SELECT min(a - b) FROM (SELECT row_number() OVER (ORDER BY seq, transaction_id) AS a, row_number() OVER (ORDER BY seq DESC, transaction_id DESC) AS b FROM transactions) AS t", "-119"),
+        (
+            "SELECT min(a - b) FROM (SELECT row_number() OVER (ORDER BY seq, transaction_id) AS a, row_number() OVER (ORDER BY seq DESC, transaction_id DESC) AS b FROM transactions) AS t",
+            "-119",
+        ),
         ("WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t WHERE n < 5) SELECT max(n) FROM t", "5"),
         ("SELECT count(*) FROM (SELECT seq FROM transactions ORDER BY seq LIMIT 2 + 1) AS t", "3"),
     ] {
