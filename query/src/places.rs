@@ -49,23 +49,23 @@ impl Stores {
     pub(crate) fn new(places: Places) -> Stores {
         Stores {
             log: match places.log {
-                LogPlace::Sqlite(folder) => Arc::new(LogFile(Arc::new(Store::new(LOG, wh_eventlog::embedded::file_of(&folder))))),
+                LogPlace::Sqlite(folder) => Arc::new(LogFile(Arc::new(Store { layout: LOG, path: wh_eventlog::embedded::file_of(&folder) }))),
                 LogPlace::Kafka(settings) => Arc::new(KafkaTopics::new(settings)),
             },
             ledger: match places.ledger {
-                LedgerPlace::Sqlite(path) => Arc::new(Store::new(LEDGER, path)),
+                LedgerPlace::Sqlite(path) => Arc::new(Store { layout: LEDGER, path }),
                 LedgerPlace::Postgres(settings) => Arc::new(PostgresLedger::new(settings)),
             },
             documents: match places.documents {
-                DocumentsPlace::Sqlite(path) => Arc::new(Store::new(DOCUMENTS, path)),
+                DocumentsPlace::Sqlite(path) => Arc::new(Store { layout: DOCUMENTS, path }),
                 DocumentsPlace::Mongodb(settings) => Arc::new(MongodbDocuments::new(settings)),
             },
             metrics: match places.metrics {
-                MetricsPlace::Sqlite(path) => Arc::new(Store::new(METRICS, path)),
+                MetricsPlace::Sqlite(path) => Arc::new(Store { layout: METRICS, path }),
                 MetricsPlace::Influxdb(settings) => Arc::new(InfluxdbMetrics::new(settings)),
             },
             baselines: match places.baselines {
-                BaselinesPlace::Sqlite(path) => Arc::new(Store::new(BASELINES, path)),
+                BaselinesPlace::Sqlite(path) => Arc::new(Store { layout: BASELINES, path }),
                 BaselinesPlace::Redis(settings) => Arc::new(RedisBaselines::new(settings)),
             },
             search: match places.search {

@@ -17,10 +17,6 @@ const MONDAY: i64 = 4 * DAY;
 /// 64 bits do not hold, where SQLite would go on in floats.
 const LONGEST: i64 = 1_000_000_000_000_000_000;
 
-/// Columns of 64 bits that count something: more rows than there can be are needed for a sum of theirs to outgrow them. SQLite says so where
-/// one does.
-const COUNTS: [&str; 3] = ["transactions", "alerts", "score_sum"];
-
 /// How a column of the answer is put together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
@@ -96,7 +92,6 @@ pub(super) fn forms(table: &Table, aggregation: &Aggregation) -> Vec<Form> {
 
 fn form(table: &Table, measure: &Measure) -> Form {
     match (measure.function, measure.column.and_then(|column| asked(table, column))) {
-        (Function::Sum, _) if measure.column.is_some_and(|column| table.shape.is_one_of(column, &COUNTS)) => Form::Plain,
         // More rows than there can be are needed for sums of 32 bits to outgrow 64.
         (Function::Sum, Some(DataType::Int64 | DataType::Decimal128(..))) => Form::Halves,
         _ => Form::Plain,
