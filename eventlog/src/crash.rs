@@ -105,7 +105,8 @@ mod armed {
     }
 }
 
-#[cfg(all(test, debug_assertions))]
+#[cfg(debug_assertions)]
+#[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
     use std::path::Path;

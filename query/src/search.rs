@@ -117,7 +117,6 @@ fn tidied(ast: UserInputAst, query: &str) -> Result<UserInputAst, QueryError> {
 /// What each of the two stores is asked for `match(message, query)`, or what is said of a query that it does not take: Tantivy's word first. For tests
 /// that hold the two against each other.
 #[doc(hidden)]
-#[must_use]
 pub fn readings(query: &str) -> [Result<String, QueryError>; 2] {
     static INDEX: LazyLock<Index> = LazyLock::new(|| {
         let index = Index::create_in_ram(layout::alert_schema());

@@ -23,7 +23,6 @@ use tokens::Cursor;
 
 /// A statement that is allowed.
 #[derive(Clone, Debug)]
-#[expect(clippy::large_enum_variant, reason = "there is one at a time, and it is taken apart at once")]
 pub(crate) enum Command {
     /// It reads.
     Read(Reading),
