@@ -59,7 +59,7 @@ impl Check<'_> {
             at = end;
         }
         let asked_for_the_rest = self.options.to.is_none_or(|to| to > visible / grain * grain);
-        if visible % grain > 0 && asked_for_the_rest && from <= visible / grain * grain {
+        if !visible.is_multiple_of(grain) && asked_for_the_rest && from <= visible / grain * grain {
             cursor = self.open_block(place, visible, cursor).await?;
         }
         self.ends.insert((topic, partition), cursor);

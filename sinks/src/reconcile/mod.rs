@@ -141,10 +141,13 @@ pub trait Repair: Store {
     async fn repair(&mut self, remove: &[Row], batch: Batch) -> Result<(), Reaction>;
 }
 
+/// Makes the rows of a record of a topic.
+type MakeRows = Box<dyn Fn(&str, &Stored, &mut Vec<Row>) + Send>;
+
 /// The rows that single records become, one after another.
 pub(crate) struct Plain {
     topic: &'static str,
-    make: Box<dyn Fn(&str, &Stored, &mut Vec<Row>) + Send>,
+    make: MakeRows,
     rows: Vec<Row>,
     bytes: usize,
 }

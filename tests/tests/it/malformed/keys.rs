@@ -45,8 +45,10 @@ fn near(field: &str) -> Vec<(&'static str, String)> {
     keys.into_iter().filter(|(_, key)| key != field).collect()
 }
 
+/// What the text of a member becomes, of its name and its value.
+type Sign = fn(&str, &str) -> String;
 /// What goes wrong with the signs of one member: a name, and what its text becomes.
-const SIGNS: &[(&str, fn(&str, &str) -> String)] = &[
+const SIGNS: &[(&str, Sign)] = &[
     ("no colon", |key, value| format!("{key} {value}")),
     ("an equals sign", |key, value| format!("{key}={value}")),
     ("two colons", |key, value| format!("{key}::{value}")),
