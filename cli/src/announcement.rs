@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use wh_stores::disk;
 
 const FILE: &str = "sql-server.json";
 
@@ -46,7 +47,7 @@ impl Announcement {
             .and_then(|()| serde_json::to_vec(&self).map_err(std::io::Error::other))
             .and_then(|bytes| std::fs::write(&beside, bytes))
             .and_then(|()| std::fs::rename(&beside, &path));
-        written.map_err(|error| format!("cannot write {}: {error}", path.display()))?;
+        written.map_err(|error| disk::cannot_write(&path, &error))?;
         Ok(Announced { path, announcement: self })
     }
 }

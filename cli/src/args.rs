@@ -7,6 +7,7 @@ use wh_scorer::offline::score::Order;
 
 use crate::commands::backtest::BacktestArgs;
 use crate::commands::backup::BackupArgs;
+use crate::commands::bench::BenchArgs;
 use crate::commands::benford::BenfordArgs;
 use crate::commands::control::ReleaseArgs;
 use crate::commands::dead_letters::DeadLettersCommand;
@@ -84,6 +85,11 @@ pub(crate) enum Command {
     /// Compare first digits with Benford's law by user and department: an indicator for a batch, never an alert.
     #[command(after_help = "Example: wardhouse benford --input history.ndjson")]
     Benford(BenfordArgs),
+    /// Measure what the pipeline carries on these stores: rates, latencies read back from each, the limit and what is in its way.
+    #[command(
+        after_help = "Everything is measured on places of its own (topics, tables, indexes, a folder), which are removed at the end; what is there is not touched.\n\nExample: wardhouse bench --rate 2000 --duration 30s\n         wardhouse bench --find-limit --against raw --report out\n         wardhouse bench --arrivals file:arrivals.txt --json\n         wardhouse bench compare before/report.json after/report.json\n         wardhouse bench plan --target 10000 --check 2500 --report out"
+    )]
+    Bench(Box<BenchArgs>),
     /// Make transactions of a hospital that does not exist, as NDJSON or into the log.
     #[command(after_help = "Example: wardhouse generate --seed 7 --count 100000 --labels truth.ndjson > my.ndjson")]
     Generate(GenerateArgs),
@@ -189,6 +195,9 @@ pub(crate) struct RunArgs {
     /// Score by this ruleset file, in place of the one that the settings name.
     #[arg(long, value_name = "FILE")]
     pub(crate) rules: Option<PathBuf>,
+    /// End as soon as standard input does: for whoever started this process to measure it, and must not outlive it.
+    #[arg(long, hide = true)]
+    pub(crate) until_input_ends: bool,
 }
 
 /// A role that a process can run.

@@ -27,7 +27,7 @@ use failure::Failure;
 fn main() -> ExitCode {
     end_quietly_when_nobody_can_read();
     let cli = Cli::parse();
-    log_to_stderr(cli.global.log_format);
+    log_to_stderr(cli.global.log_format, usually_told(&cli.command));
     if matches!(cli.command, Command::Up(_) | Command::Run(_)) {
         bound_allocator_arenas();
     }
@@ -70,8 +70,16 @@ fn end_quietly_when_nobody_can_read() {
     }));
 }
 
-fn log_to_stderr(format: LogFormat) {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,tantivy=error"));
+/// What is told where `RUST_LOG` says nothing. That the servers may lose what they acknowledged is for whoever runs the pipeline, or sets it up.
+fn usually_told(command: &Command) -> &'static str {
+    match command {
+        Command::Up(_) | Command::Run(_) | Command::Migrate | Command::Doctor { .. } => "warn,tantivy=error",
+        _ => "warn,tantivy=error,durability=off",
+    }
+}
+
+fn log_to_stderr(format: LogFormat, usual: &str) {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(usual));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // A second subscriber cannot be there: this is the first thing that main does.
     let _set = match format {
@@ -104,6 +112,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
                 Command::Backtest(args) => commands::backtest::run(&settings, &args),
                 Command::Evaluate(args) => commands::evaluate::run(&settings, &args),
                 Command::FitPriors(args) => commands::fit_priors::run(&settings, &args),
+                Command::Bench(args) => commands::bench::run(&settings, &args),
                 Command::Benford(args) => commands::benford::run(&settings, &args),
                 Command::Generate(args) => commands::generate::run(&settings, &args),
                 Command::Import(args) => commands::import::run(&settings, &args),
@@ -121,6 +130,22 @@ fn run(cli: Cli) -> Result<(), Failure> {
                 Command::Config(args) => commands::config::run(&settings, args),
                 Command::Completions { .. } => Ok(()),
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_who_runs_the_pipeline_or_sets_it_up_is_warned_of_durability() {
+        let told = |line: &[&str]| usually_told(&Cli::parse_from([&["wardhouse"], line].concat()).command);
+        for line in [&["up"][..], &["run", "intake"], &["migrate"], &["doctor"]] {
+            assert!(!told(line).contains(wh_stores::DURABILITY), "{line:?}");
+        }
+        for line in [&["status"][..], &["sql", "SELECT 1"], &["dead-letters", "list"], &["reconcile"]] {
+            assert!(told(line).ends_with(&format!("{}=off", wh_stores::DURABILITY)), "{line:?}");
         }
     }
 }

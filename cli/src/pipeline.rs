@@ -241,8 +241,11 @@ impl Pipeline {
                     () = stop.cancelled() => return ("retention", Ok(())),
                     () = tokio::time::sleep(interval) => {}
                 }
-                if let Err(reaction) = log.retain().await {
-                    return ("retention", Err(reaction));
+                match log.retain().await {
+                    Ok(_) => {}
+                    // A log that is busy or full for the moment ends nothing: what is old goes the next time.
+                    Err(Reaction::Transient { message, .. }) => tracing::warn!("what the log no longer keeps is not removed yet: {message}"),
+                    Err(other) => return ("retention", Err(other)),
                 }
             }
         });

@@ -88,7 +88,7 @@ impl From<RawDurability> for Durability {
 }
 
 impl RawStores {
-    fn url_mut(&mut self, role: Role) -> &mut Option<String> {
+    pub(crate) fn url_mut(&mut self, role: Role) -> &mut Option<String> {
         match role {
             Role::Log => &mut self.log,
             Role::Ledger => &mut self.ledger,
@@ -283,6 +283,14 @@ pub(crate) struct Generator {
 /// # Errors
 /// A sentence a fault.
 pub(crate) fn load(file: Option<&Path>, data: Option<&Path>, rules: Option<&Path>) -> Result<Settings, Vec<String>> {
+    load_changed(file, data, rules, |_| {})
+}
+
+/// As [`load`], of settings that are changed as they are written, URLs with their passwords included.
+///
+/// # Errors
+/// A sentence a fault.
+pub(crate) fn load_changed(file: Option<&Path>, data: Option<&Path>, rules: Option<&Path>, change: impl FnOnce(&mut Raw)) -> Result<Settings, Vec<String>> {
     let mut figment = Figment::from(Serialized::defaults(Raw::default()));
     match file {
         Some(path) if !path.is_file() => return Err(vec![format!("there is no settings file {}: check --config", path.display())]),
@@ -301,7 +309,8 @@ pub(crate) fn load(file: Option<&Path>, data: Option<&Path>, rules: Option<&Path
     if let Some(path) = rules {
         figment = figment.merge(("scorer.rules", path.display().to_string()));
     }
-    let raw: Raw = figment.extract().map_err(|errors| errors.into_iter().map(|e| sentence(&e)).collect::<Vec<_>>())?;
+    let mut raw: Raw = figment.extract().map_err(|errors| errors.into_iter().map(|e| sentence(&e)).collect::<Vec<_>>())?;
+    change(&mut raw);
     let rules = raw.scorer.rules.as_deref().map(|path| crate::ruleset::read(Path::new(path)));
     Settings::try_new(raw, data, rules).map(|settings| Settings { file: file.map(Path::to_owned), ..settings })
 }

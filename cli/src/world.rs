@@ -88,7 +88,7 @@ impl LoggedWorld {
             .map_err(|e| e.to_string())?;
         }
         let path = folder.join("truth.ndjson");
-        let truth = OpenOptions::new().create(true).append(true).open(&path).map_err(|e| format!("cannot write {}: {e}", path.display()))?;
+        let truth = OpenOptions::new().create(true).append(true).open(&path).map_err(|e| wh_stores::disk::cannot_write(&path, &e))?;
         let partitions = log.partitions(HOSPITAL_TRANSACTIONS).await?;
         let next = world.next();
         let mut logged = LoggedWorld { world, next, progress, state, truth: BufWriter::new(truth), _holder: holder, log, partitions };

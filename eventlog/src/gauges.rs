@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 use wh_schemas::dead_letter as header;
@@ -16,6 +16,9 @@ const LARGEST_MICROS: u64 = 600_000_000;
 const KINDS: usize = 100;
 /// Longest class of a kind: the classes of a record with many faults are joined.
 const CLASS_CHARS: usize = 120;
+
+/// How often at most a stage tells that it tries again: what is away is asked many times a second.
+const TELLS_EVERY: Duration = Duration::from_secs(1);
 
 /// Dead letters that are alike.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,6 +48,14 @@ pub struct Gauges {
     reached: Mutex<BTreeMap<(String, u32), u64>>,
     letters: Mutex<BTreeMap<LetterKind, u64>>,
     latency: Mutex<Latencies>,
+    told: Mutex<Told>,
+}
+
+/// When a stage told last that it tries again, and how often it has kept silent since.
+#[derive(Debug, Default)]
+struct Told {
+    last: Option<Instant>,
+    silent: u64,
 }
 
 #[derive(Debug)]
@@ -71,7 +82,19 @@ impl Gauges {
             reached: Mutex::new(BTreeMap::new()),
             letters: Mutex::new(BTreeMap::new()),
             latency: Mutex::new(Latencies { append_to_visible: histogram(), write: histogram() }),
+            told: Mutex::new(Told::default()),
         }
+    }
+
+    /// Whether a failure that is tried again may be told now, once a second at most: how many were not told since the last one that was.
+    pub(crate) fn tells_failure(&self, now: Instant) -> Option<u64> {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.last.is_some_and(|last| now.saturating_duration_since(last) < TELLS_EVERY) {
+            told.silent += 1;
+            return None;
+        }
+        told.last = Some(now);
+        Some(std::mem::take(&mut told.silent))
     }
 
     /// Adds to a counter.
@@ -157,6 +180,14 @@ impl Gauges {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_stage_tells_its_failures_once_a_second_and_how_many_it_did_not_tell() {
+        let (gauges, begin) = (Gauges::new("ledger"), Instant::now());
+        let told: Vec<u64> = (0..60).filter_map(|i| gauges.tells_failure(begin + Duration::from_millis(50) * i)).collect();
+        assert_eq!(told, [0, 19, 19], "twenty a second for three seconds");
+        assert_eq!(Gauges::new("search").tells_failure(begin), Some(0), "each stage for itself");
+    }
 
     #[test]
     fn letters_are_counted_by_what_is_alike_and_the_kinds_are_bounded() {

@@ -12,8 +12,20 @@ pub const OPENED: &str = "incident_opened";
 pub(crate) const RECORDS_GONE: &str = "records between are gone";
 /// What is said of a store that is not this log's.
 pub const ANOTHER_LOG: &str = "was filled from another log";
+/// What is said of a log that no longer holds what a store has taken from it.
+pub const SET_BACK: &str = "was set back";
 
-/// The kind of an incident: `position_gone`, `too_many_dead_letters`, `another_log`, or the reaction's class.
+/// What is said of a producer that takes nothing any more: what was under way may stand in the log or not, and nothing comes behind it.
+pub const PRODUCER_ENDED: &str = "producing cannot go on without a gap";
+
+/// Whether a call failed because its producer has ended, rather than for what it wrote: the next call finds another producer. For whoever may
+/// write the same twice; a stage reads from the log first what stands there, which takes a fresh start.
+#[must_use]
+pub fn ended_with_its_producer(reaction: &Reaction) -> bool {
+    matches!(reaction, Reaction::Fatal(message) if message.contains(PRODUCER_ENDED))
+}
+
+/// The kind of an incident: `position_gone`, `too_many_dead_letters`, `another_log`, `log_set_back`, `producer_ended`, or the reaction's class.
 #[must_use]
 pub fn kind(reaction: &Reaction) -> &'static str {
     let said = reaction.to_string();
@@ -23,6 +35,10 @@ pub fn kind(reaction: &Reaction) -> &'static str {
         "too_many_dead_letters"
     } else if said.contains(ANOTHER_LOG) {
         "another_log"
+    } else if said.contains(SET_BACK) {
+        "log_set_back"
+    } else if ended_with_its_producer(reaction) {
+        "producer_ended"
     } else {
         reaction.class()
     }
@@ -46,6 +62,7 @@ mod tests {
         let mut limit = Limit::new(LimitSettings { per_minute: 1, percent: 0 });
         let many = limit.admit(Instant::now(), &[Record::new("a", "a"), Record::new("b", "b")]).unwrap_err();
         assert_eq!(kind(&many), "too_many_dead_letters");
+        assert_eq!(kind(&Reaction::fatal(format!("a broker: {PRODUCER_ENDED}"))), "producer_ended");
         assert_eq!(kind(&Reaction::fatal("no such table")), "fatal");
     }
 }

@@ -9,11 +9,13 @@ pub mod embedded;
 pub mod gauges;
 pub mod incidents;
 pub mod kafka;
+pub mod lineage;
 pub mod reach;
 pub mod retry;
 pub mod settle;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 pub use bytes::Bytes;
@@ -190,7 +192,7 @@ pub trait Consumer: Send {
     ///
     /// # Errors
     /// Fatal where a position is no longer there: there is no silent reset.
-    async fn poll(&mut self, wait: std::time::Duration) -> Result<Event, Reaction>;
+    async fn poll(&mut self, wait: Duration) -> Result<Event, Reaction>;
 
     /// Goes on from `offset` in a partition that is assigned.
     fn seek(&mut self, topic: &str, partition: u32, offset: Offset);
@@ -219,6 +221,12 @@ pub trait Log: Producer + Reader {
     /// # Errors
     /// Fatal where the group is held by another process and cannot be shared.
     async fn subscribe(&self, group: &str, topics: &[&str]) -> Result<Box<dyn Consumer>, Reaction>;
+
+    /// How long a topic keeps records after their append, by the log's own word; `None` where it keeps them for ever, or only the last of each key.
+    ///
+    /// # Errors
+    /// Where the log cannot be asked.
+    async fn keeps(&self, topic: &str) -> Result<Option<Duration>, Reaction>;
 
     /// Removes what retention no longer keeps, as far as every registered group has settled it. Returns the records removed.
     ///

@@ -1,6 +1,7 @@
 //! Warns before the log removes what a stage has not read: at half of the time that its topic keeps records.
 //!
-//! What must stay true: it only reads; each partition of a stage is told once until it has caught up.
+//! What must stay true: it only reads; the time is the topic's own, as the log tells it, whoever has changed it; each partition of a stage is told
+//! once until it has caught up.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use std::time::Duration;
 use wh_schemas::{Reaction, topics};
 
 use crate::gauges::Gauges;
-use crate::{Offset, Reader};
+use crate::{Log, Offset};
 
 /// Event type of a warning in `system-events`.
 pub const NEARING: &str = "position_nearing_retention";
@@ -47,6 +48,12 @@ impl Nearing {
     }
 }
 
+/// How long a topic keeps records by our layout; `None` where it keeps them for ever, or only the last of each key.
+pub(crate) fn by_layout(topic: &str) -> Option<Duration> {
+    let spec = topics::ALL.iter().find(|spec| spec.name == topic)?;
+    u64::try_from(spec.retention_ms).ok().map(Duration::from_millis)
+}
+
 /// Looks how far back stages are.
 #[derive(Debug, Default)]
 pub struct Watch {
@@ -58,10 +65,10 @@ impl Watch {
     ///
     /// # Errors
     /// Where the log cannot be read.
-    pub async fn look(&mut self, log: &dyn Reader, gauges: &Gauges, topic: &'static str, now: i64) -> Result<Vec<Nearing>, Reaction> {
+    pub async fn look(&mut self, log: &dyn Log, gauges: &Gauges, topic: &'static str, now: i64) -> Result<Vec<Nearing>, Reaction> {
         let mut found = Vec::new();
-        let kept = topics::ALL.iter().find(|spec| spec.name == topic).and_then(|spec| u64::try_from(spec.retention_ms).ok());
-        let Some(kept) = kept.map(Duration::from_millis) else { return Ok(found) };
+        // Asked for once somebody is behind.
+        let mut kept: Option<Duration> = None;
         for partition in 0..log.partitions(topic).await? {
             let place = (gauges.stage, topic, partition);
             let Some(offset) = gauges.offset(topic, partition) else { continue };
@@ -75,6 +82,17 @@ impl Watch {
                 let Ok(records) = log.read(topic, partition, offset, 1).await else { continue };
                 let waited = records.first().map_or(0, |record| now.saturating_sub(record.append_time));
                 Some(Duration::from_micros(u64::try_from(waited).unwrap_or(0)))
+            };
+            if age == Some(Duration::ZERO) {
+                self.told.remove(&place);
+                continue;
+            }
+            let kept = match kept {
+                Some(kept) => kept,
+                None => match log.keeps(topic).await? {
+                    Some(asked) => *kept.insert(asked),
+                    None => return Ok(found),
+                },
             };
             if age.is_some_and(|age| age < kept / 2) {
                 self.told.remove(&place);
@@ -90,7 +108,7 @@ impl Watch {
 mod tests {
     use super::*;
     use crate::embedded::{EmbeddedLog, Settings};
-    use crate::{Log, Producer, Record};
+    use crate::{Producer, Reader, Record};
     use wh_schemas::topics::{RISK_SCORES, SCORER_CONTROL};
 
     #[tokio::test(flavor = "multi_thread")]

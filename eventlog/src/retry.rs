@@ -1,6 +1,6 @@
 //! Trying again what failed for the moment: for ever, with capped and jittered waits, until told to stop.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 use wh_schemas::Reaction;
@@ -10,7 +10,8 @@ use crate::gauges::Gauges;
 const FIRST: Duration = Duration::from_millis(50);
 /// How long an attempt goes on after a stop.
 const LAST_TRY: Duration = Duration::from_secs(5);
-const LONGEST: Duration = Duration::from_secs(10);
+/// What comes back is noticed within it, by whoever waits as by a sink (`Limits::retry_longest`).
+const LONGEST: Duration = Duration::from_secs(2);
 
 /// Waits between tries: doubling up to a cap, each shortened at random by up to half.
 #[derive(Clone, Copy, Debug)]
@@ -22,7 +23,7 @@ pub struct Backoff {
 }
 
 impl Default for Backoff {
-    /// From 50 ms to 10 s.
+    /// From 50 ms to 2 s.
     fn default() -> Self {
         Backoff::within(FIRST, LONGEST, u64::from(std::process::id()))
     }
@@ -53,7 +54,7 @@ impl Backoff {
     }
 }
 
-/// Lets a transient failure pass, told and after a short wait, where what failed will be tried again anyway: `None` then.
+/// Lets a transient failure pass, told (once a second at most) and after a short wait, where what failed will be tried again anyway: `None` then.
 ///
 /// # Errors
 /// What is not transient.
@@ -62,7 +63,9 @@ pub async fn tolerated<T>(result: Result<T, Reaction>, gauges: &Gauges) -> Resul
         Ok(value) => Ok(Some(value)),
         Err(Reaction::Transient { message, retry_after }) => {
             Gauges::add(&gauges.retries, 1);
-            tracing::warn!(stage = gauges.stage, "{message}");
+            if let Some(silent) = gauges.tells_failure(Instant::now()) {
+                tracing::warn!(stage = gauges.stage, alike_not_told = silent, "{message}");
+            }
             tokio::time::sleep(retry_after.unwrap_or(FIRST)).await;
             Ok(None)
         }

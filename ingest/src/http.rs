@@ -62,7 +62,7 @@ struct Intake {
 /// |---|---|
 /// | 200, 207, 422 | all, some, none of the rows accepted: `{"accepted":1,"rejected":1,"results":[{"status":"accepted","index":0,"transaction_id":"T1","partition":0,"offset":17},{"status":"rejected","index":1,"faults":[{"field":"amount","code":"missing","message":"…"}]}]}` |
 /// | 400, 413, 415 | no rows to be found in the body; more than the settings admit; neither JSON nor NDJSON |
-/// | 429, 503 | the log is full or intake behind; the log is busy: again after `Retry-After` seconds |
+/// | 429, 503 | the log is full or intake behind; the log is busy, or its producer had to be made anew: again after `Retry-After` seconds |
 /// | 500 | the log cannot be written |
 ///
 /// All but the first line answer `{"error":"…"}`.

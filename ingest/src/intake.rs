@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use wh_eventlog::dead_letters::{self, DeadLetter, DeadLetterWriter, LimitSettings};
 use wh_eventlog::gauges::Gauges;
+use wh_eventlog::lineage::Witness;
 use wh_eventlog::retry::{tolerated, until_settled};
 use wh_eventlog::{Bytes, Commit, Event, Fetched, Log, Record, Stored, crash};
 use wh_schemas::position::{ORIGIN_HEADER, ORIGIN_TIME_HEADER, Origin};
@@ -56,6 +57,9 @@ pub struct Counts {
     /// Offsets that hold no record: those before the topic's first, and the marks of a producer's transactions.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub gaps: u64,
+    /// The last record that was read: a topic that was cut short or made anew holds another one there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last: Option<Witness>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that serde asks for")]
@@ -121,6 +125,7 @@ fn too_large(bytes: usize, most: usize) -> Rejection {
 
 fn sort(fetched: &Fetched, partitions: u32, settings: &IntakeSettings) -> Sorted {
     let mut sorted = Sorted::default();
+    sorted.counts.last = fetched.records.last().map(Witness::of);
     for stored in &fetched.records {
         let (bytes, most) = (stored.value.len(), settings.record_max_bytes);
         // One that is too large in any case is told so where it is read.
@@ -184,7 +189,13 @@ pub async fn run(log: Arc<dyn Log>, settings: IntakeSettings, gauges: Arc<Gauges
                         )));
                     }
                     gauges.reached(HOSPITAL_TRANSACTIONS, assignment.partition, assignment.committed.as_ref().map_or(0, |c| c.0));
-                    counts.insert(assignment.partition, assignment.committed.map(|(_, note)| Counts::parse(&note)).unwrap_or_default());
+                    let known = assignment.committed.map(|(_, note)| Counts::parse(&note)).unwrap_or_default();
+                    if let Some(last) = known.last
+                        && until_settled(&stop, &gauges, || last.check(&*log, GROUP, HOSPITAL_TRANSACTIONS, assignment.partition)).await?.is_none()
+                    {
+                        break 'running;
+                    }
+                    counts.insert(assignment.partition, known);
                 }
             }
             Event::Revoked { partitions } => {
@@ -227,6 +238,7 @@ pub async fn run(log: Arc<dyn Log>, settings: IntakeSettings, gauges: Arc<Gauges
                 entry.gaps += next_offset.saturating_sub(told + taken);
                 entry.accepted += sorted.counts.accepted;
                 entry.dead_letters += sorted.counts.dead_letters;
+                entry.last = sorted.counts.last.or(entry.last);
                 uncommitted.insert(partition, next_offset);
                 gauges.reached(HOSPITAL_TRANSACTIONS, partition, next_offset);
                 Gauges::add(&gauges.records, taken);

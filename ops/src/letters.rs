@@ -66,6 +66,35 @@ pub async fn list(log: &dyn Reader, filter: &Filter, settled: bool, limit: usize
     Ok(Listed { lines: newest.into_values().collect(), all })
 }
 
+/// Where the newest waiting letters stand that a filter takes, the oldest of them first: those that [`list`] shows under the same limit.
+///
+/// # Errors
+/// Where the log cannot be read.
+pub async fn newest(log: &dyn Reader, filter: &Filter, limit: usize) -> Result<Vec<(u32, Offset)>, Reaction> {
+    let (mut letters, mut newest) = (Waiting::new(log, filter.clone()).await?, BTreeSet::new());
+    while let Some(found) = letters.next().await? {
+        newest.insert((found.record.append_time, found.partition, found.offset));
+        if newest.len() > limit {
+            newest.pop_first();
+        }
+    }
+    Ok(newest.into_iter().map(|(_, partition, offset)| (partition, offset)).collect())
+}
+
+/// The classes of the letters that the log holds, each once, the first so many; those of which something was done too.
+///
+/// # Errors
+/// Where the log cannot be read.
+pub async fn classes(log: &dyn Reader, most: usize) -> Result<BTreeSet<String>, Reaction> {
+    let (mut letters, mut classes) = (Letters::new(log).await?, BTreeSet::new());
+    while let Some(found) = letters.next().await? {
+        if classes.len() < most || classes.contains(&found.letter.error_class) {
+            classes.insert(found.letter.error_class);
+        }
+    }
+    Ok(classes)
+}
+
 /// How many letters wait that a filter takes.
 ///
 /// # Errors

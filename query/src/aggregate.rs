@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType, Schema, SchemaRef};
 
+use crate::numbers::WHOLE;
+
 /// Microseconds of a second.
 const SECOND: i64 = 1_000_000;
 /// Microseconds of a day.
@@ -147,7 +149,8 @@ impl Measure {
         let of = self.column.and_then(|column| schema.fields().get(column)).map(|field| field.data_type());
         match (self.function, of) {
             (Function::Count, _) | (Function::CountDistinct, Some(_)) => Some(DataType::Int64),
-            (Function::Sum, Some(DataType::Int32 | DataType::Int64)) => Some(DataType::Int64),
+            // Wider than in SQL: what does not fit there is told above the scan.
+            (Function::Sum, Some(DataType::Int32 | DataType::Int64)) => Some(WHOLE),
             (Function::Sum, Some(DataType::Decimal128(precision, scale))) => Some(DataType::Decimal128(DECIMAL128_MAX_PRECISION.min(precision + 10), *scale)),
             (Function::Min | Function::Max, Some(of)) => Some(of.clone()),
             _ => None,
@@ -230,12 +233,6 @@ fn days_to(year: i64, month: i64) -> i64 {
     let (era, of_era) = (year.div_euclid(400), year.rem_euclid(400));
     let of_year = (153 * (if month > 2 { month - 3 } else { month + 9 }) + 2) / 5;
     era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
-}
-
-/// The 64 bits that are left of a sum: DataFusion's own of 64-bit integers wraps.
-pub(crate) fn wrapped(sum: i128) -> i64 {
-    let [a, b, c, d, e, f, g, h, ..] = sum.to_le_bytes();
-    i64::from_le_bytes([a, b, c, d, e, f, g, h])
 }
 
 #[cfg(test)]

@@ -107,10 +107,3 @@ fn measures_that_nobody_wants_are_left_out_and_groups_are_not() {
     let (pruned, kept) = aggregation(Vec::new(), measures.clone()).pruned(&[]);
     assert_eq!((pruned.measures.as_slice(), kept.as_slice()), (&measures[..1], [0].as_slice()));
 }
-
-#[test]
-fn a_sum_that_64_bits_do_not_hold_wraps() {
-    assert_eq!(wrapped(i128::from(i64::MAX) + 1), i64::MIN);
-    assert_eq!(wrapped(i128::from(i64::MIN) * 2), 0);
-    assert_eq!(wrapped(-5), -5);
-}

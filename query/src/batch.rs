@@ -11,8 +11,6 @@ use arrow::array::{
 };
 use arrow::datatypes::{DataType, SchemaRef, TimeUnit};
 
-use crate::aggregate::wrapped;
-
 /// Bytes of text after which a batch is handed over, whatever its rows.
 const FULL_BYTES: usize = 16 * 1024 * 1024;
 
@@ -28,8 +26,7 @@ pub(crate) enum Cell<'a> {
     /// An integer, cents, microseconds, or a truth value.
     Int(i64),
     Float(f64),
-    /// A sum that 64 bits need not hold, in cents where it is one of money; where it is one of integers, what does not fit wraps, as it does
-    /// in DataFusion.
+    /// A sum that 64 bits need not hold, in cents where it is one of money.
     Wide(i128),
     /// Text; what is not UTF-8 in it becomes U+FFFD.
     Text(&'a [u8]),
@@ -91,7 +88,6 @@ impl Column {
             (Column::Time(column), Cell::Int(value)) => column.append_value(value),
             (Column::Money(column), Cell::Null) => column.append_null(),
             (Column::Money(column), Cell::Int(value)) => column.append_value(i128::from(value)),
-            (Column::Int64(column), Cell::Wide(sum)) => column.append_value(wrapped(sum)),
             (Column::Money(column), Cell::Wide(sum)) => column.append_value(sum),
             _ => return false,
         }
@@ -192,7 +188,7 @@ impl BatchBuilder {
 mod tests {
     use super::*;
     use arrow::array::{Array, AsArray};
-    use arrow::datatypes::{Decimal128Type, Field, Int64Type, Schema};
+    use arrow::datatypes::{Decimal128Type, Field, Schema};
 
     #[test]
     fn cells_become_columns_of_their_types() {
@@ -213,14 +209,14 @@ mod tests {
 
     #[test]
     fn sums_are_wider_than_what_they_are_sums_of() {
-        let schema = Arc::new(Schema::new(vec![Field::new("money", DataType::Decimal128(25, 2), true), Field::new("whole", DataType::Int64, true)]));
+        let schema = Arc::new(Schema::new(vec![Field::new("money", DataType::Decimal128(25, 2), true), Field::new("whole", DataType::Decimal128(38, 0), true)]));
         let mut builder = BatchBuilder::new(schema, 10).unwrap();
         builder.push(0, Cell::Wide(i128::from(i64::MAX) * 7)).unwrap();
         builder.push(1, Cell::Wide(i128::from(i64::MAX) + 1)).unwrap();
         builder.end_row();
         let batch = builder.finish().unwrap();
         assert_eq!(batch.column(0).as_primitive::<Decimal128Type>().value_as_string(0), "645636042579834306.49");
-        assert_eq!(batch.column(1).as_primitive::<Int64Type>().value(0), i64::MIN);
+        assert_eq!(batch.column(1).as_primitive::<Decimal128Type>().value(0), 1 << 63);
     }
 
     #[test]

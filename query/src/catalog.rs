@@ -13,6 +13,7 @@ use wh_schemas::arrow as tables;
 use crate::cut::CutRule;
 use crate::places::Stores;
 use crate::queries::Queries;
+use crate::spelling;
 use crate::store::RoleStore;
 use crate::system::reconciliation::ReconciliationScan;
 use crate::system::{SystemScan, What, queries};
@@ -106,7 +107,7 @@ pub(crate) fn type_name(data_type: &DataType) -> String {
         DataType::Boolean => "boolean".to_owned(),
         DataType::Decimal128(precision, scale) => format!("decimal({precision},{scale})"),
         DataType::Timestamp(_, Some(_)) => "timestamp with time zone".to_owned(),
-        other => other.to_string(),
+        other => spelling::sql_type(other),
     }
 }
 

@@ -23,6 +23,7 @@ use crate::bounded;
 use crate::buckets;
 use crate::cache::Cache;
 use crate::catalog::{self, CATALOG, Catalog, DEFAULT_SCHEMA, TableInfo};
+use crate::comparisons::CheckComparisons;
 use crate::compute::Compute;
 use crate::errors::QueryError;
 use crate::fulltext;
@@ -30,13 +31,17 @@ use crate::integers::CheckIntegers;
 use crate::json::{self, JsonOperators};
 use crate::late;
 use crate::lateral;
+use crate::membership::KnowUnknown;
+use crate::numbers::{self, GuardDivisors, PostgresNumbers};
 use crate::pg_catalog::PgCatalog;
 use crate::places::{Places, Stores};
 use crate::principal::Principal;
+use crate::quantified::CompareWithAll;
 use crate::queries::Queries;
 use crate::session::Session;
 use crate::settings::{self, Defaults, Planning, Settings};
 use crate::snippet;
+use crate::synonyms;
 use crate::table::Relation;
 use crate::yielding;
 
@@ -210,6 +215,9 @@ pub(crate) fn builder(settings: &EngineSettings, zone: &str) -> Result<SessionSt
     functions.push(Arc::new(fulltext::match_function()));
     functions.push(Arc::new(snippet::function()));
     functions.extend(aggregates::functions());
+    let mut summaries = SessionStateDefaults::default_aggregate_functions();
+    summaries.push(numbers::average());
+    summaries.push(numbers::sum());
     let mut tables = SessionStateDefaults::default_table_functions();
     tables.push(buckets::function());
     // No table factory, no file format: nothing of the host can be named. The table functions make series of numbers.
@@ -217,19 +225,24 @@ pub(crate) fn builder(settings: &EngineSettings, zone: &str) -> Result<SessionSt
         .with_config(config)
         .with_runtime_env(runtime)
         .with_expr_planners(planners)
-        .with_scalar_functions(functions)
+        .with_scalar_functions(synonyms::scalars(functions))
         .with_physical_optimizer_rules(yielding::rules())
         .with_higher_order_functions(SessionStateDefaults::default_higher_order_functions())
-        .with_aggregate_functions(SessionStateDefaults::default_aggregate_functions())
+        .with_aggregate_functions(synonyms::aggregates(summaries))
         .with_window_functions(SessionStateDefaults::default_window_functions())
         .with_table_function_list(tables)
         .with_analyzer_rules(analysis()))
 }
 
-/// DataFusion's own rules of analysis; before the one that coerces types, the one of integers, and behind all, that of `unnest`.
+/// DataFusion's own rules of analysis; before the one that coerces types, those of numbers, and behind all, that of `unnest`.
 fn analysis() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
     let mut rules = Analyzer::new().rules;
+    rules.insert(0, Arc::new(PostgresNumbers));
     rules.insert(0, Arc::new(CheckIntegers));
+    rules.insert(0, Arc::new(CheckComparisons));
+    rules.insert(0, Arc::new(GuardDivisors));
+    rules.push(Arc::new(CompareWithAll));
+    rules.push(Arc::new(KnowUnknown));
     rules.push(Arc::new(lateral::UnnestBeside));
     rules
 }

@@ -13,6 +13,8 @@ use wh_schemas::arrow::SCORE_COLUMN;
 
 use crate::catalog::PATH;
 use crate::engine::SPILL_BYTES;
+use crate::sentences::{self, Said};
+use crate::unknown;
 
 /// Why there is no answer, or why it ends early.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -154,7 +156,7 @@ pub enum QueryError {
         message: String,
     },
     /// A mistake of Wardhouse's own.
-    #[error("internal error: {message}")]
+    #[error("this statement cannot be answered, by a mistake of the engine: {message}")]
     Internal {
         /// What was not expected.
         message: String,
@@ -215,15 +217,14 @@ impl QueryError {
             DataFusionError::SchemaError(schema, _) => in_schema(schema, line, column),
             DataFusionError::Plan(message) => planning(message, tables, line, column, diagnostic),
             DataFusionError::ResourcesExhausted(message) => QueryError::Memory { message: first_line(message) },
-            DataFusionError::NotImplemented(message) => QueryError::Refused { message: first_line(message), hint: None },
-            DataFusionError::Execution(message) | DataFusionError::Configuration(message) => {
-                QueryError::Invalid { message: first_line(message), line, column, hint: help(diagnostic) }
-            }
+            DataFusionError::NotImplemented(message) => not_done(message, line, column),
+            DataFusionError::Execution(message) | DataFusionError::Configuration(message) => invalid(message, line, column, diagnostic),
+            DataFusionError::Internal(message) => in_the_engine(message, line, column),
             DataFusionError::ArrowError(arrow, _) => match &**arrow {
                 // Its own message holds the numbers.
                 ArrowError::ArithmeticOverflow(_) => QueryError::Invalid { message: "a number is out of range".to_owned(), line, column, hint: None },
                 ArrowError::IoError(message, _) => spilling(message),
-                other => QueryError::Invalid { message: first_line(&other.to_string()), line, column, hint: None },
+                other => invalid(&other.to_string(), line, column, None),
             },
             DataFusionError::IoError(io) => spilling(&io.to_string()),
             other => QueryError::internal(other.strip_backtrace()),
@@ -306,10 +307,30 @@ fn planning(message: &str, tables: &[String], line: Option<u64>, column: Option<
         return QueryError::Unknown { what: "table", name: name.to_owned(), nearest: nearest(name, tables), line, column };
     }
     if let Some((name, rest)) = message.strip_prefix("Invalid function '").and_then(|rest| rest.split_once('\'')) {
-        let like = rest.split_once("Did you mean '").and_then(|(_, rest)| rest.split_once('\'')).map(|(like, _)| like.to_owned());
-        return QueryError::Unknown { what: "function", name: format!("{name}()"), nearest: like.into_iter().collect(), line, column };
+        let like = rest.split_once("Did you mean '").and_then(|(_, rest)| rest.split_once('\'')).map(|(like, _)| like);
+        return unknown::function(name, like, line, column);
     }
-    QueryError::Invalid { message: first_line(message), line, column, hint: help(diagnostic) }
+    invalid(message, line, column, diagnostic)
+}
+
+fn invalid(message: &str, line: Option<u64>, column: Option<u64>, diagnostic: Option<&Diagnostic>) -> QueryError {
+    let Said { message, hint } = sentences::of(message);
+    QueryError::Invalid { message, line, column, hint: hint.or_else(|| help(diagnostic).map(|help| crate::spelling::message(&help))) }
+}
+
+/// What the engine has not: a sentence that says so, or one of a kind of its own.
+fn not_done(message: &str, line: Option<u64>, column: Option<u64>) -> QueryError {
+    if message.contains("WindowFunction") || message.starts_with("Unsupported SQL type ") {
+        return invalid(message, line, column, None);
+    }
+    let Said { message, hint } = sentences::of(message);
+    QueryError::Refused { message, hint }
+}
+
+/// The engine takes for a fault of its own what often is one of the statement.
+fn in_the_engine(message: &str, line: Option<u64>, column: Option<u64>) -> QueryError {
+    let Said { message, hint } = sentences::of(message);
+    if hint.is_some() { QueryError::Invalid { message, line, column, hint } } else { QueryError::internal(message) }
 }
 
 /// At most three of `names` that are like `name`, the likest first. A table's name is also tried without its schema.

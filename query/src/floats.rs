@@ -11,14 +11,19 @@ use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, Operator};
 
+use crate::fractions;
+
 /// A plan in which decimals that meet floats are floats.
 pub(crate) fn widened(plan: LogicalPlan) -> Result<LogicalPlan> {
     let rewritten = plan.transform_up_with_subqueries(|node| {
         let schema = if let LogicalPlan::TableScan(scan) = &node { DFSchema::clone(&scan.projected_schema) } else { merge_schema(&node.inputs()) };
         let names = NamePreserver::new(&node);
+        let is_values = matches!(node, LogicalPlan::Values(_));
         let node = node.map_expressions(|expr| {
             let name = names.save(&expr);
-            let rewritten = expr.transform_up(|expr| Ok(with_floats(expr, &schema)))?;
+            // The columns of VALUES have the types that were told of them.
+            let is_left = |expr: &Expr| is_values && matches!(expr, Expr::ScalarFunction(_));
+            let rewritten = expr.transform_up(|expr| Ok(if is_left(&expr) { Transformed::no(expr) } else { with_floats(expr, &schema) }))?;
             if rewritten.transformed { Ok(rewritten.update_data(|expr| name.restore(expr))) } else { Ok(rewritten) }
         })?;
         // A product with a float is a float: what stands above has to know.
@@ -45,6 +50,8 @@ fn with_floats(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
             let list = list.into_iter().map(|item| if kind(&item, schema) == Some(Kind::Decimal) { float(item) } else { item }).collect();
             Transformed::yes(Expr::InList(InList { expr, list, negated }))
         }
+        // What is extracted of a time has to be known before it meets a float.
+        Expr::ScalarFunction(function) => fractions::kept(function, schema),
         other => Transformed::no(other),
     }
 }

@@ -15,6 +15,7 @@ use datafusion::sql::sqlparser::ast::{
     ExceptSelectItem, Expr as SqlExpr, Function, FunctionArguments, Ident, ObjectName, ObjectNamePart, Select, SelectItem, TableFactor, VisitMut, VisitorMut,
 };
 use wh_schemas::arrow::SCORE_COLUMN;
+use wh_stores::alerts;
 
 use crate::errors::QueryError;
 
@@ -23,10 +24,26 @@ pub(crate) const MATCH: &str = "match";
 /// Name of the relevance.
 const SCORE: &str = "score";
 
-/// Where `match` stands otherwise.
-pub(crate) fn misplaced() -> QueryError {
+/// Why a `match` is not answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Misuse {
+    /// It looks in what is not of the index.
+    Column,
+    /// What it looks for differs from row to row.
+    Query,
+    /// It stands elsewhere than in WHERE.
+    Place,
+}
+
+/// What is said of it.
+pub(crate) fn misplaced(misuse: Misuse) -> QueryError {
+    let message = match misuse {
+        Misuse::Column => "match() looks in the columns title and message of search.alerts, and in no other",
+        Misuse::Query => "the query of match() must be a text or a parameter, the same for all rows",
+        Misuse::Place => "match() must stand directly in WHERE, joined by AND with what is not of search.alerts",
+    };
     QueryError::Refused {
-        message: "match() works on search.alerts.title and search.alerts.message, directly in WHERE".to_owned(),
+        message: message.to_owned(),
         hint: Some("for example: SELECT alert_id, score() FROM search.alerts WHERE match(message, 'refund AND counterparty') ORDER BY score() DESC LIMIT 10".to_owned()),
     }
 }
@@ -65,7 +82,7 @@ impl ScalarUDFImpl for MatchFunction {
             ColumnarValue::Scalar(value) => value.is_null(),
             ColumnarValue::Array(values) => values.null_count() == values.len(),
         });
-        if unknown { Ok(ColumnarValue::Scalar(ScalarValue::Boolean(None))) } else { Err(misplaced().into()) }
+        if unknown { Ok(ColumnarValue::Scalar(ScalarValue::Boolean(None))) } else { Err(misplaced(Misuse::Place).into()) }
     }
 }
 
@@ -75,18 +92,39 @@ fn is_match(expr: &Expr) -> bool {
 
 /// Refuses an optimized plan in which `match` stands outside a scan that took it.
 pub(crate) fn check(plan: &LogicalPlan) -> Result<(), QueryError> {
-    let mut stray = false;
+    let (mut stray, mut alerts) = (None, false);
     plan.apply_with_subqueries(|node| {
-        if !matches!(node, LogicalPlan::TableScan(_)) {
+        if let LogicalPlan::TableScan(scan) = node {
+            alerts |= scan.source.schema().column_with_name(SCORE_COLUMN).is_some();
+        } else {
             node.apply_expressions(|expr| {
-                stray |= expr.exists(|part| Ok(is_match(part)))?;
-                Ok(TreeNodeRecursion::Continue)
+                expr.apply(|part| {
+                    if stray.is_none() && is_match(part) {
+                        stray = Some(misuse(part));
+                    }
+                    Ok(TreeNodeRecursion::Continue)
+                })
             })?;
         }
-        Ok(if stray { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+        Ok(TreeNodeRecursion::Continue)
     })
     .map_err(|error: DataFusionError| QueryError::from(error))?;
-    if stray { Err(misplaced()) } else { Ok(()) }
+    match stray {
+        Some(_) if !alerts => Err(misplaced(Misuse::Column)),
+        Some(misuse) => Err(misplaced(misuse)),
+        None => Ok(()),
+    }
+}
+
+/// Why a call of `match` was not taken.
+fn misuse(call: &Expr) -> Misuse {
+    let Expr::ScalarFunction(function) = call else { return Misuse::Place };
+    match function.args.as_slice() {
+        [Expr::Column(column), _] if ![alerts::TITLE, alerts::MESSAGE].contains(&column.name.as_str()) => Misuse::Column,
+        [Expr::Column(_), Expr::Literal(..)] => Misuse::Place,
+        [Expr::Column(_), _] => Misuse::Query,
+        _ => Misuse::Column,
+    }
 }
 
 /// Puts `_score` in the place of each `score()`, and leaves it out of `SELECT *` from `search.alerts`.

@@ -1,6 +1,7 @@
 //! Columns of a result that have one name: PostgreSQL gives both, and DataFusion refuses them.
 //!
-//! A statement that is refused for it is planned again with names told apart by a sign that no statement writes; what is shown ends before it.
+//! A statement that is refused for it is planned again with names told apart by a sign that no statement writes; what is shown ends before it. A column
+//! without a name is shown by its expression in SQL's words, a value alone as `?column?`.
 //!
 //! What must stay true: only a statement that could not be planned is changed; a name that another query may use stays.
 
@@ -13,6 +14,7 @@ use datafusion::sql::parser::{ExplainStatement, Statement as DfStatement};
 use datafusion::sql::sqlparser::ast::{Expr as SqlExpr, Ident, Select, SelectItem, VisitMut, VisitorMut};
 
 use crate::fulltext::idents;
+use crate::spelling;
 
 /// What tells names apart: a character of Unicode's private use.
 const APART: char = '\u{f8fe}';
@@ -36,14 +38,19 @@ pub(crate) fn told_apart(mut statement: DfStatement) -> DfStatement {
 
 /// Columns as they are shown.
 pub(crate) fn shown(schema: SchemaRef) -> SchemaRef {
-    if !schema.fields().iter().any(|field| field.name().contains(APART)) {
+    let names: Vec<String> = schema.fields().iter().map(|field| shown_name(field.name())).collect();
+    if schema.fields().iter().zip(&names).all(|(field, name)| field.name() == name) {
         return schema;
     }
-    let field = |field: &Arc<Field>| match field.name().split_once(APART) {
-        Some((name, _)) => Arc::new(Field::clone(field).with_name(name)),
-        None => Arc::clone(field),
-    };
-    Arc::new(Schema::new_with_metadata(schema.fields().iter().map(field).collect::<Vec<_>>(), schema.metadata().clone()))
+    let fields: Vec<Field> = schema.fields().iter().zip(names).map(|(field, name)| Field::clone(field).with_name(name)).collect();
+    Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone()))
+}
+
+fn shown_name(name: &str) -> String {
+    match name.split_once(APART) {
+        Some((name, _)) => name.to_owned(),
+        None => spelling::heading(name),
+    }
 }
 
 struct Naming;

@@ -4,8 +4,7 @@
 //! coerced, and before constants are folded, which has no other way to fail. Whatever has no sign becomes a `bigint`, as everything that is counted is
 //! in PostgreSQL: `row_number() - 1`, and the difference of two.
 //!
-//! What must stay true: what fits has the value, the name and the nullability that it had; a message holds no value. `sum()` wraps all the same: it does
-//! in every store that computes it.
+//! What must stay true: what fits has the value, the name and the nullability that it had; a message holds no value.
 
 use std::sync::Arc;
 

@@ -16,22 +16,7 @@ use crate::sqlite::connect::Store;
 use crate::store::{BaselinesStore, RoleStore, SinkStore};
 use crate::tantivy::index::SearchIndex;
 
-/// Where each role's store is. One that is not there yet, or does not answer, is no error: its tables say so when they are read.
-#[derive(Clone, Debug)]
-pub struct Places {
-    /// The log.
-    pub log: LogPlace,
-    /// The ledger.
-    pub ledger: LedgerPlace,
-    /// The documents.
-    pub documents: DocumentsPlace,
-    /// The metrics.
-    pub metrics: MetricsPlace,
-    /// The baselines.
-    pub baselines: BaselinesPlace,
-    /// The search store.
-    pub search: SearchPlace,
-}
+pub use wh_stores::places::Places;
 
 /// The stores of one engine.
 #[derive(Debug)]
@@ -49,23 +34,23 @@ impl Stores {
     pub(crate) fn new(places: Places) -> Stores {
         Stores {
             log: match places.log {
-                LogPlace::Sqlite(folder) => Arc::new(LogFile(Arc::new(Store { layout: LOG, path: wh_eventlog::embedded::file_of(&folder) }))),
+                LogPlace::Sqlite(folder) => Arc::new(LogFile(Arc::new(Store::new(LOG, wh_eventlog::embedded::file_of(&folder))))),
                 LogPlace::Kafka(settings) => Arc::new(KafkaTopics::new(settings)),
             },
             ledger: match places.ledger {
-                LedgerPlace::Sqlite(path) => Arc::new(Store { layout: LEDGER, path }),
+                LedgerPlace::Sqlite(path) => Arc::new(Store::new(LEDGER, path)),
                 LedgerPlace::Postgres(settings) => Arc::new(PostgresLedger::new(settings)),
             },
             documents: match places.documents {
-                DocumentsPlace::Sqlite(path) => Arc::new(Store { layout: DOCUMENTS, path }),
+                DocumentsPlace::Sqlite(path) => Arc::new(Store::new(DOCUMENTS, path)),
                 DocumentsPlace::Mongodb(settings) => Arc::new(MongodbDocuments::new(settings)),
             },
             metrics: match places.metrics {
-                MetricsPlace::Sqlite(path) => Arc::new(Store { layout: METRICS, path }),
+                MetricsPlace::Sqlite(path) => Arc::new(Store::new(METRICS, path)),
                 MetricsPlace::Influxdb(settings) => Arc::new(InfluxdbMetrics::new(settings)),
             },
             baselines: match places.baselines {
-                BaselinesPlace::Sqlite(path) => Arc::new(Store { layout: BASELINES, path }),
+                BaselinesPlace::Sqlite(path) => Arc::new(Store::new(BASELINES, path)),
                 BaselinesPlace::Redis(settings) => Arc::new(RedisBaselines::new(settings)),
             },
             search: match places.search {

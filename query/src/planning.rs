@@ -5,19 +5,22 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, SchemaRef};
+use arrow::datatypes::{DataType, Field, SchemaRef};
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DataFusionError, ScalarValue};
 use datafusion::datasource::source_as_provider;
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, col, lit};
 use datafusion::physical_plan::execute_stream;
 use datafusion::sql::parser::Statement as DfStatement;
 
+use crate::advice;
 use crate::answer::caught;
 use crate::bounded;
 use crate::cache::{self, Key};
+use crate::casts;
+use crate::catalog;
 use crate::cut::{self, Cut};
 use crate::engine::Shared;
 use crate::errors::QueryError;
@@ -47,12 +50,14 @@ impl Shared {
         let told = |error: DataFusionError| self.told(&error);
         let mut state = self.state(planning)?;
         state.mark_start_execution();
+        let written = statement.clone();
         // Here a statement that asks for PostgreSQL's catalog is put in words that DataFusion knows.
         let plan = match state.statement_to_plan(statement.clone()).await {
             Err(error) if headings::is_refused(&error) => state.statement_to_plan(headings::told_apart(statement)).await,
+            Err(error) if casts::is_refused(&error) => state.statement_to_plan(casts::told_apart(headings::told_apart(statement))).await,
             planned => planned,
         };
-        let plan = plan.and_then(instants::coarsened).map_err(told)?;
+        let plan = plan.and_then(instants::coarsened).and_then(in_sql_types).map_err(|error| advice::advised(told(error), &written))?;
         SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false).verify_plan(&plan).map_err(told)?;
         Ok(plan)
     }
@@ -151,6 +156,21 @@ impl Shared {
         };
         tokio::task::spawn_blocking(read).await.map_err(QueryError::internal)?
     }
+}
+
+/// What DESCRIBE shows, with types as SQL calls them.
+fn in_sql_types(plan: LogicalPlan) -> Result<LogicalPlan, DataFusionError> {
+    let LogicalPlan::DescribeTable(described) = &plan else { return Ok(plan) };
+    let row = |field: &Arc<Field>| {
+        let nullable = if field.is_nullable() { "YES" } else { "NO" };
+        vec![lit(field.name().clone()), lit(catalog::type_name(field.data_type())), lit(nullable)]
+    };
+    let rows: Vec<_> = described.schema.fields().iter().map(row).collect();
+    if rows.is_empty() {
+        return Ok(plan);
+    }
+    let names = [("column1", "column_name"), ("column2", "data_type"), ("column3", "is_nullable")];
+    LogicalPlanBuilder::values(rows)?.project(names.map(|(given, shown)| col(given).alias(shown)))?.build()
 }
 
 /// What to tell of the tables in a plan that do not obey the cut.

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use ::tantivy::Index;
 use ::tantivy::query::{Occur, QueryParserError};
-use ::tantivy::query_grammar::{self, UserInputAst, UserInputLeaf};
+use ::tantivy::query_grammar::{self, Delimiter, UserInputAst, UserInputLeaf};
 use arrow::datatypes::{DataType, Schema};
 use wh_stores::alerts;
 use wh_stores::tantivy::layout;
@@ -52,6 +52,9 @@ pub(crate) fn kind(schema: &Schema, index: usize) -> Kind {
 pub(crate) fn parsed(query: &str) -> Result<UserInputAst, QueryError> {
     if query.len() > MAX_QUERY {
         return Err(fault(query, format!("it is longer than {MAX_QUERY} bytes"), None));
+    }
+    if query.trim().is_empty() {
+        return Err(fault(query, "it is empty".to_owned(), None));
     }
     let (mut open, mut deepest) = (0_usize, 0_usize);
     for byte in query.bytes() {
@@ -103,8 +106,10 @@ fn tidied(ast: UserInputAst, query: &str) -> Result<UserInputAst, QueryError> {
         }
         UserInputAst::Boost(inner, boost) => UserInputAst::Boost(Box::new(tidied(*inner, query)?), boost),
         UserInputAst::Leaf(leaf) => match *leaf {
+            // A star behind a phrase is another thing: its last word is cut off.
+            UserInputLeaf::All => return Err(wildcard(query)),
+            UserInputLeaf::Literal(literal) if literal.field_name.is_none() && literal.delimiter == Delimiter::None && literal.phrase.contains('*') => return Err(wildcard(query)),
             UserInputLeaf::Literal(literal) if literal.field_name.is_none() => UserInputAst::from(UserInputLeaf::Literal(literal)),
-            UserInputLeaf::All => UserInputAst::from(UserInputLeaf::All),
             UserInputLeaf::Literal(literal) => {
                 let field = literal.field_name.unwrap_or_default();
                 return Err(fault(query, format!("match looks in its own column only, and {field}: names another"), None));
@@ -127,6 +132,10 @@ pub fn readings(query: &str) -> [Result<String, QueryError>; 2] {
     let asked = |column| tantivy::query(&schema, &[Predicate::Match { column, query: query.to_owned() }], &INDEX).map(|query| format!("{query:?}"));
     let column = schema.index_of(alerts::MESSAGE).map_err(QueryError::internal);
     [column.and_then(asked), matching(alerts::MESSAGE, query).map(|query| query.to_string())]
+}
+
+fn wildcard(query: &str) -> QueryError {
+    fault(query, "there is no wildcard *: words are compared by their stem, so that refund finds refunds".to_owned(), None)
 }
 
 /// How many words the analyser makes of a text. Both stores have the same.
@@ -156,7 +165,9 @@ mod tests {
         assert!(text.starts_with("in match(…, 'refund AND (night')"), "{text}");
         assert!(parsed("refund AND night OR \"late shift\"~2").is_ok());
         assert!(parsed("(refund OR transfer) NOT pharmacy").is_ok());
-        assert!(parsed("").is_ok());
+        for (query, word) in [("", "it is empty"), ("  ", "it is empty"), ("*", "wildcard"), ("refund AND ref*", "wildcard"), ("* AND refund", "wildcard")] {
+            assert!(said(query).contains(word), "{query}: {}", said(query));
+        }
     }
 
     #[test]

@@ -76,11 +76,36 @@ impl QueryError {
     }
 }
 
+/// How sentences begin that are said here, and the codes that PostgreSQL has for them.
+const BEGINNINGS: [(&str, &str); 15] = [
+    ("window functions are not allowed", "42P20"),
+    ("function ", "42883"),
+    ("operator does not exist", "42883"),
+    ("there is no table function", "42883"),
+    ("there is no table", "42P01"),
+    ("there is no column", "42703"),
+    ("division by zero", "22012"),
+    ("invalid input syntax for type timestamp", "22007"),
+    ("invalid input syntax for type date", "22007"),
+    ("invalid input syntax for type time", "22007"),
+    ("invalid input syntax for type interval", "22007"),
+    ("invalid input syntax", "22P02"),
+    ("the argument of WHERE must be", "42804"),
+    ("cannot subscript", "42804"),
+    ("type ", "42704"),
+];
+
 /// What kind of mistake DataFusion and Arrow tell of. Their messages alone say it.
 fn invalid(message: &str) -> &'static str {
     let has = |part: &str| message.contains(part);
     let starts = |part: &str| message.starts_with(part);
-    if has("is in more than one of the tables") || has("Ambiguous reference") {
+    if let Some((_, code)) = BEGINNINGS.iter().find(|(beginning, _)| message.starts_with(*beginning)) {
+        code
+    } else if has("is not available here") {
+        "42883"
+    } else if has("is a window function: it needs") {
+        "42809"
+    } else if has("is in more than one of the tables") || has("Ambiguous reference") {
         "42702"
     } else if has("ivide by zero") || has("ivision by zero") {
         "22012"

@@ -14,7 +14,7 @@ use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan};
 
-use crate::{headings, instants};
+use crate::{headings, instants, local};
 
 /// The zone in which stores keep times.
 const UTC: &str = "UTC";
@@ -96,23 +96,23 @@ fn compared(expr: Expr, schema: &DFSchema, zone: &str) -> Result<Transformed<Exp
             let of_left = instant_type(&left, schema);
             let of_right = instant_type(&right, schema);
             let (left, right, changed) = match (of_left, of_right) {
-                (Some(wanted), None) if written(&right, schema) => (left, Box::new(placed(*right, &wanted, zone)), true),
-                (None, Some(wanted)) if written(&left, schema) => (Box::new(placed(*left, &wanted, zone)), right, true),
+                (Some(wanted), None) if written(&right, schema, zone) => (left, Box::new(placed(*right, &wanted, zone)), true),
+                (None, Some(wanted)) if written(&left, schema, zone) => (Box::new(placed(*left, &wanted, zone)), right, true),
                 _ => (left, right, false),
             };
             Ok(Transformed::new_transformed(Expr::BinaryExpr(BinaryExpr { left, op, right }), changed))
         }
         Expr::Between(Between { expr, negated, low, high }) => {
             let Some(wanted) = instant_type(&expr, schema) else { return Ok(Transformed::no(Expr::Between(Between { expr, negated, low, high }))) };
-            let place = |bound: Box<Expr>| if written(&bound, schema) { Box::new(placed(*bound, &wanted, zone)) } else { bound };
+            let place = |bound: Box<Expr>| if written(&bound, schema, zone) { Box::new(placed(*bound, &wanted, zone)) } else { bound };
             Ok(Transformed::yes(Expr::Between(Between { expr, negated, low: place(low), high: place(high) })))
         }
         Expr::InList(InList { expr, list, negated }) => {
             let Some(wanted) = instant_type(&expr, schema) else { return Ok(Transformed::no(Expr::InList(InList { expr, list, negated }))) };
-            let list = list.into_iter().map(|item| if written(&item, schema) { placed(item, &wanted, zone) } else { item }).collect();
+            let list = list.into_iter().map(|item| if written(&item, schema, zone) { placed(item, &wanted, zone) } else { item }).collect();
             Ok(Transformed::yes(Expr::InList(InList { expr, list, negated })))
         }
-        other => Ok(Transformed::no(other)),
+        other => Ok(local::read(other, schema, zone)),
     }
 }
 
@@ -121,15 +121,13 @@ fn instant_type(expr: &Expr, schema: &DFSchema) -> Option<DataType> {
     expr.get_type(schema).ok().filter(|data_type| matches!(data_type, DataType::Timestamp(_, Some(_))))
 }
 
-/// Whether an expression is a time that the statement writes, and that has no zone.
-fn written(expr: &Expr, schema: &DFSchema) -> bool {
+/// Whether an expression is a time that has no zone: one that the statement writes, and beside UTC any.
+fn written(expr: &Expr, schema: &DFSchema, zone: &str) -> bool {
     match expr {
         Expr::Literal(ScalarValue::Utf8(Some(_)) | ScalarValue::Utf8View(Some(_)) | ScalarValue::LargeUtf8(Some(_)), _) => true,
         Expr::Literal(ScalarValue::Date32(Some(_)), _) => true,
-        Expr::Literal(_, _) | Expr::Cast(_) => {
-            !expr.any_column_refs() && expr.get_type(schema).is_ok_and(|data_type| matches!(data_type, DataType::Timestamp(_, None) | DataType::Date32))
-        }
-        _ => false,
+        // Also what is computed of such times: `DATE '2026-10-01' + 1`.
+        expr => (zone != UTC || !expr.any_column_refs()) && expr.get_type(schema).is_ok_and(|data_type| matches!(data_type, DataType::Timestamp(_, None) | DataType::Date32)),
     }
 }
 

@@ -14,6 +14,21 @@ pub const ORIGIN_TIME_HEADER: &str = "wh-origin-time";
 /// [mark](crate::ids::log_mark). A row of its own, since a layout that is there has no other place for it, and a rolling upgrade must not
 /// need another layout.
 pub const LOG_STREAM: &str = "log";
+/// Name in a store's positions under which it keeps what the last record was that it has taken of each partition: see
+/// [`witness_place`]. For an offset the record's, for a `seq` its fingerprint.
+pub const WITNESS_STREAM: &str = "witness";
+
+/// The partition of [`WITNESS_STREAM`] for a partition of the topic that a store takes as its `index`th.
+#[must_use]
+pub fn witness_place(index: usize, partition: u32) -> u32 {
+    (u32::try_from(index).unwrap_or(0) << 20) | (partition & 0xf_ffff)
+}
+
+/// What [`witness_place`] was made from.
+#[must_use]
+pub fn witnessed(place: u32) -> (usize, u32) {
+    ((place >> 20) as usize, place & 0xf_ffff)
+}
 
 /// Place of a record in a topic.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

@@ -105,6 +105,27 @@ pub enum FaultCode {
 }
 
 impl FaultCode {
+    /// Each of them.
+    pub const ALL: [FaultCode; 17] = [
+        FaultCode::RecordTooLarge,
+        FaultCode::InvalidUtf8,
+        FaultCode::InvalidJson,
+        FaultCode::NotAnObject,
+        FaultCode::DuplicateKey,
+        FaultCode::TooDeep,
+        FaultCode::Nul,
+        FaultCode::Missing,
+        FaultCode::WrongType,
+        FaultCode::Empty,
+        FaultCode::TooLong,
+        FaultCode::InvalidTimestamp,
+        FaultCode::UnknownType,
+        FaultCode::NotANumber,
+        FaultCode::NotPositive,
+        FaultCode::TooManyPlaces,
+        FaultCode::TooLarge,
+    ];
+
     /// The name in headers, metrics and reject files.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -361,6 +382,8 @@ impl Fields<'_> {
             Ok(_) => self.fault("amount", FaultCode::NotPositive, format!("{EXPECTED}, found {found}")),
             Err(error) => {
                 let code = match error {
+                    // However far below zero: it is the sign that is wrong.
+                    AmountError::TooLarge if number.starts_with('-') => return self.fault("amount", FaultCode::NotPositive, format!("{EXPECTED}, found {found}")),
                     AmountError::NotANumber => FaultCode::NotANumber,
                     AmountError::TooManyPlaces => FaultCode::TooManyPlaces,
                     AmountError::TooLarge => FaultCode::TooLarge,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use hashbrown::HashSet;
 use serde::{Deserialize, Serialize};
 use wh_eventlog::dead_letters::{self, DeadLetter};
+use wh_eventlog::lineage::Witness;
 use wh_eventlog::{Bytes, Record, Stored};
 use wh_schemas::position::{ORIGIN_HEADER, ORIGIN_TIME_HEADER, Origin, Seq, SeqPosition, Source};
 use wh_schemas::{AcceptedTransaction, Micros, ids, topics};
@@ -48,6 +49,9 @@ pub struct PartitionRecord {
     /// Control records: what is in force, what is to come, what became of them.
     #[serde(default)]
     pub control: ControlState,
+    /// The last record of the input that was taken: a log that was set back holds another one there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last: Option<Witness>,
 }
 
 /// What changed in a partition since it was last asked.
@@ -158,6 +162,11 @@ impl PartitionScorer {
         let engine = &self.engine;
         let at = At { partition: self.partition, partitions, next_seq: self.position.next_seq };
         control::decide(&mut self.record.control, at, stored, &|user: &str| engine.user(user).is_some())
+    }
+
+    /// Keeps which record of the input was taken last.
+    pub fn witness(&mut self, last: &Stored) {
+        self.record.last = Some(Witness::of(last));
     }
 
     /// Says that `system-events` holds every decision.

@@ -1,4 +1,4 @@
-//! The scorer's cycle: read → score → produce → all acknowledged → checkpoint.
+//! The scorer's cycle: read → score → produce → all acknowledged → checkpoint; the next batch is scored while the last one is produced.
 //!
 //! What must stay true: a checkpoint is written only after the log holds every record that it covers; after a crash the
 //! same inputs give the same bytes under the same `seq`, and what already stands in the output is not written again; nothing is scored
@@ -21,10 +21,11 @@ use tokio_util::sync::CancellationToken;
 use wh_eventlog::dead_letters::DeadLetterWriter;
 use wh_eventlog::gauges::Gauges;
 use wh_eventlog::retry::{Backoff, tolerated, until_settled};
-use wh_eventlog::{Bytes, Event, Log};
+use wh_eventlog::{Bytes, Consumer, Event, Log};
 use wh_schemas::topics::{ACCEPTED_TRANSACTIONS, DEAD_LETTERS};
 use wh_schemas::{Reaction, position::Seq};
 
+use self::scoring::Producing;
 pub use self::settings::StageSettings;
 use crate::dedup::Seen;
 use crate::partition::PartitionScorer;
@@ -40,6 +41,8 @@ const LOST_WAIT: Duration = Duration::from_secs(2);
 struct Running {
     scorer: Option<PartitionScorer>,
     owner_epoch: u64,
+    /// The output of the last batch, on its way into the log.
+    producing: Option<Producing>,
     /// Highest `seq` that stands in the output: produced again after a crash, it would be doubled.
     emitted: Option<Seq>,
     /// The last alerts that stand in the output: a batch's alerts may be there where its scores are not.
@@ -97,6 +100,8 @@ pub async fn run(log: Arc<dyn Log>, store: Box<dyn CheckpointStore>, settings: S
     let Some(input_partitions) = until_settled(&stop, &gauges, || log.partitions(ACCEPTED_TRANSACTIONS)).await? else { return Ok(()) };
     let Some(dead_letter_partitions) = until_settled(&stop, &gauges, || log.partitions(DEAD_LETTERS)).await? else { return Ok(()) };
     let letters = DeadLetterWriter::new(log.clone(), dead_letter_partitions, settings.dead_letters, gauges.clone());
+    // Whatever ends the stage, no output of it is on its way any more when it has ended: who takes over looks for the last that stands.
+    let ending = stop.child_token();
     let mut stage = Stage {
         log,
         store,
@@ -110,60 +115,73 @@ pub async fn run(log: Arc<dyn Log>, store: Box<dyn CheckpointStore>, settings: S
         input_partitions,
         letters,
     };
-    while !stop.is_cancelled() {
-        let wait = stage.wait();
-        let event = tokio::select! {
-            () = stop.cancelled() => break,
-            event = consumer.poll(wait) => tolerated(event, &stage.gauges).await?.unwrap_or(Event::Idle),
-        };
-        match event {
-            Event::Assigned { partitions, .. } => {
-                for assignment in partitions {
-                    // Nothing is read before the checkpoint says where to go on.
-                    consumer.set_paused(ACCEPTED_TRANSACTIONS, assignment.partition, true);
-                    stage.unowned.insert(assignment.partition);
-                }
-                stage.own_at = Instant::now();
-            }
-            Event::Revoked { partitions } => {
-                for (_, partition) in partitions {
-                    // It is another's in any case; whoever took it over without waiting refuses this checkpoint, and begins from an earlier one.
-                    // A store that is away is not waited for.
-                    let away = stage.partitions.get(&partition).is_some_and(|running| running.checkpoint_at > Instant::now());
-                    if !away && let Err(reaction) = stage.checkpoint(&mut *consumer, partition, &stop).await {
-                        tracing::warn!(stage = GROUP, partition, "given up without a last checkpoint: {reaction}");
-                    }
-                    stage.partitions.remove(&partition);
-                    stage.unowned.remove(&partition);
-                    stage.gauges.left(ACCEPTED_TRANSACTIONS, partition);
-                }
-            }
-            Event::Records(fetched) => {
-                let partition = fetched.partition;
-                if !stage.advance(&mut *consumer, fetched, &stop).await? {
-                    // Its output was not acknowledged: what it has learnt since must not be checkpointed.
-                    stage.partitions.remove(&partition);
-                    break;
-                }
-            }
-            Event::Idle => {}
-        }
-        // Of all partitions: one that is quiet, or held, must not wait until the others are.
-        for partition in stage.partitions.keys().copied().collect::<Vec<_>>() {
-            stage.checkpoint_if_due(&mut *consumer, partition, &stop).await?;
-        }
-        stage.look_for_control(&mut *consumer, &stop).await?;
-        stage.own(&mut *consumer, &stop).await?;
-    }
-    // One partition that cannot be checkpointed keeps no other from it.
-    let mut outcome = Ok(());
+    let outcome = stage.cycle(&mut *consumer, &ending).await;
+    ending.cancel();
     for partition in stage.partitions.keys().copied().collect::<Vec<_>>() {
-        outcome = outcome.and(stage.checkpoint(&mut *consumer, partition, &stop).await);
+        // What is not acknowledged by now is scored again by whoever comes next.
+        if let Err(reaction) = stage.acknowledged(partition).await {
+            tracing::warn!(stage = GROUP, partition, "ended with output on its way: {reaction}");
+        }
     }
     outcome
 }
 
 impl Stage {
+    async fn cycle(&mut self, consumer: &mut dyn Consumer, stop: &CancellationToken) -> Result<(), Reaction> {
+        while !stop.is_cancelled() {
+            let wait = self.wait();
+            let event = tokio::select! {
+                () = stop.cancelled() => break,
+                event = consumer.poll(wait) => tolerated(event, &self.gauges).await?.unwrap_or(Event::Idle),
+            };
+            match event {
+                Event::Assigned { partitions, .. } => {
+                    for assignment in partitions {
+                        // Nothing is read before the checkpoint says where to go on.
+                        consumer.set_paused(ACCEPTED_TRANSACTIONS, assignment.partition, true);
+                        self.unowned.insert(assignment.partition);
+                    }
+                    self.own_at = Instant::now();
+                }
+                Event::Revoked { partitions } => {
+                    for (_, partition) in partitions {
+                        // It is another's in any case; whoever took it over without waiting refuses this checkpoint, and begins from an earlier one.
+                        // A store that is away is not waited for.
+                        let away = self.partitions.get(&partition).is_some_and(|running| running.checkpoint_at > Instant::now());
+                        let given_up = if away { self.acknowledged(partition).await.map(drop) } else { self.checkpoint(consumer, partition, stop).await };
+                        if let Err(reaction) = given_up {
+                            tracing::warn!(stage = GROUP, partition, "given up without a last checkpoint: {reaction}");
+                        }
+                        self.partitions.remove(&partition);
+                        self.unowned.remove(&partition);
+                        self.gauges.left(ACCEPTED_TRANSACTIONS, partition);
+                    }
+                }
+                Event::Records(fetched) => {
+                    let partition = fetched.partition;
+                    if !self.advance(consumer, fetched, stop).await? {
+                        // Its output was not acknowledged: what it has learnt since must not be checkpointed.
+                        self.partitions.remove(&partition);
+                        break;
+                    }
+                }
+                Event::Idle => {}
+            }
+            // Of all partitions: one that is quiet, or held, must not wait until the others are.
+            for partition in self.partitions.keys().copied().collect::<Vec<_>>() {
+                self.checkpoint_if_due(consumer, partition, stop).await?;
+            }
+            self.look_for_control(consumer, stop).await?;
+            self.own(consumer, stop).await?;
+        }
+        // One partition that cannot be checkpointed keeps no other from it.
+        let mut outcome = Ok(());
+        for partition in self.partitions.keys().copied().collect::<Vec<_>>() {
+            outcome = outcome.and(self.checkpoint(consumer, partition, stop).await);
+        }
+        outcome
+    }
+
     /// How long nothing needs to be done but what the log brings.
     fn wait(&self) -> Duration {
         let own = if self.unowned.is_empty() { Duration::MAX } else { self.own_at.saturating_duration_since(Instant::now()) };

@@ -49,6 +49,9 @@ impl fmt::Display for Finding {
     }
 }
 
+/// The target of warnings of what may lose acknowledged records: whoever runs or sets up the pipeline is told at each start, whoever only asks is not.
+pub const DURABILITY: &str = "durability";
+
 /// What a start does about findings that are warnings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Durability {

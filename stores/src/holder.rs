@@ -7,6 +7,8 @@ use std::path::Path;
 
 use wh_schemas::Reaction;
 
+use crate::disk;
+
 /// A held role; dropping it lets it go.
 #[derive(Debug)]
 pub struct Holder {
@@ -43,7 +45,7 @@ impl Holder {
             Err(TryLockError::Error(e)) => return Err(Reaction::fatal(format!("cannot lock {}: {e}", path.display()))),
         }
         let written = file.set_len(0).and_then(|()| file.seek(SeekFrom::Start(0))).and_then(|_| write!(file, "{}", std::process::id()));
-        written.map_err(|e| Reaction::fatal(format!("cannot write {}: {e}", path.display())))?;
+        written.map_err(|e| Reaction::fatal(disk::cannot_write(&path, &e)))?;
         Ok(Holder { _file: file })
     }
 }

@@ -6,6 +6,7 @@
 pub mod alerts;
 pub mod clock;
 mod credentials;
+pub mod disk;
 pub mod elasticsearch;
 pub mod faults;
 pub mod finding;
@@ -25,7 +26,7 @@ pub mod tantivy;
 pub mod tls;
 
 pub use faults::Faults;
-pub use finding::{Durability, Finding, Level};
+pub use finding::{DURABILITY, Durability, Finding, Level};
 pub use place::{Place, PlaceError, Role};
 pub use secret::Secret;
 pub use server_url::ServerUrl;

@@ -64,3 +64,20 @@ pub enum SearchPlace {
     /// An Elasticsearch cluster.
     Elasticsearch(ElasticsearchSettings),
 }
+
+/// Where each role's store is. One that is not there yet, or does not answer, is no error: its tables say so when they are read.
+#[derive(Clone, Debug)]
+pub struct Places {
+    /// The log.
+    pub log: LogPlace,
+    /// The ledger.
+    pub ledger: LedgerPlace,
+    /// The documents.
+    pub documents: DocumentsPlace,
+    /// The metrics.
+    pub metrics: MetricsPlace,
+    /// The baselines.
+    pub baselines: BaselinesPlace,
+    /// The search store.
+    pub search: SearchPlace,
+}

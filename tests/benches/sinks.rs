@@ -20,8 +20,6 @@ mod event_log;
 mod ledger;
 #[path = "sinks/metrics.rs"]
 mod metrics;
-#[path = "sinks/records.rs"]
-mod records;
 #[path = "sinks/search.rs"]
 mod search;
 
@@ -29,16 +27,12 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use nix::sys::resource::{UsageWho, getrusage};
-use nix::sys::time::TimeValLike;
+use wh_bench::raw::{self, Corpus, ServerCpu, Took};
 use wh_eventlog::Stored;
 use wh_schemas::topics::RISK_SCORES;
 use wh_sinks::delivery::{Batch, Store, Written};
-
-use records::Corpus;
 
 /// How often the runner publishes.
 const PUBLISH_EVERY: Duration = Duration::from_millis(200);
@@ -54,42 +48,35 @@ struct Measured {
     server: Option<f64>,
 }
 
-/// Time and CPU since it was started.
-struct Meter {
-    server: &'static str,
-    served: Option<f64>,
-    used: f64,
-    begun: Instant,
+impl Measured {
+    fn of(took: &Took) -> Measured {
+        Measured { rate: took.rate(), ours: Some(took.client_micros()), server: took.server_micros() }
+    }
 }
+
+/// Time and CPU since it was started.
+struct Meter(raw::Meter);
 
 impl Meter {
     /// Begins, for a server as `tests/stack` calls it.
     fn start(server: &'static str) -> Meter {
-        let served = served(server);
-        Meter { server, served, used: used(), begun: Instant::now() }
+        Meter(raw::Meter::start(&cpu(server)))
     }
 
     /// Ends, this process having written so many rows.
     fn stop(self, rows: usize) -> Measured {
-        let (seconds, used) = (self.begun.elapsed().as_secs_f64(), used() - self.used);
-        Measured { rate: rows as f64 / seconds, ours: Some(used * 1e6 / rows as f64), server: self.server_micros(rows) }
+        Measured::of(&self.0.stop(rows, 0))
     }
 
     /// Ends, another process having written so many rows at a rate that it tells itself.
     fn told(self, rows: usize, rate: f64) -> Measured {
-        Measured { rate, ours: None, server: self.server_micros(rows) }
-    }
-
-    fn server_micros(&self, rows: usize) -> Option<f64> {
-        let served = served(self.server)? - self.served?;
-        Some(served * 1e6 / rows as f64)
+        Measured { rate, ours: None, ..self.stop(rows) }
     }
 }
 
-/// CPU seconds of this process.
-fn used() -> f64 {
-    let usage = getrusage(UsageWho::RUSAGE_SELF).unwrap();
-    (usage.user_time().num_microseconds() + usage.system_time().num_microseconds()) as f64 / 1e6
+/// What tells the CPU of a server as `tests/stack` calls it.
+fn cpu(server: &'static str) -> ServerCpu {
+    Arc::new(move || served(server))
 }
 
 /// CPU seconds of a server, where it is one of `tests/stack`.
@@ -194,12 +181,6 @@ async fn check(store: &mut dyn Store, records: usize) {
     assert_eq!(visible, [(0, records as u64)], "{}", store.role());
 }
 
-/// A name for a database, bucket or namespace that nobody else has.
-fn own_name() -> String {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    format!("whbench_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
-}
-
 /// A number that the environment gives.
 fn number(name: &str, default: usize) -> usize {
     std::env::var(name).map_or(default, |value| value.parse().unwrap_or_else(|_| panic!("{name} = {value:?}: expected a number")))
@@ -208,7 +189,7 @@ fn number(name: &str, default: usize) -> usize {
 async fn run() {
     let (rows, rounds) = (number("WH_BENCH_ROWS", 100_000), number("WH_BENCH_ROUNDS", 3).max(1));
     let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
-    let corpus = Corpus::new(rows);
+    let corpus = Corpus::new(rows).unwrap();
     println!("{rows} records of {} bytes in {} batches, {rounds} rounds", corpus.record_bytes(), corpus.scored.len());
     let mut contests: Vec<Contest> = Vec::new();
     for server in ["postgres", "mongodb", "elasticsearch", "influxdb", "redis", "kafka"] {

@@ -18,7 +18,6 @@ RATE = 1_000
 CALM = 8
 # Waited for at most, until it counts as never.
 LATEST = 60
-CATCH_UP = 10
 # How much later than before other stores may show what is new.
 TIMES = 1.2
 # What looking, sending and the sinks' own rhythm blur.
@@ -104,7 +103,7 @@ def run(options, report, work):
     watches = {stage: Watch(stage, ports[stage]) for stage in SINKS}
     for thread in (load, *watches.values()):
         thread.start()
-    drill = Drill(report, work, place, load, watches, stages, start)
+    drill = Drill(report, work, place, load, watches, stages, start, options.catch_up)
     load.go()
     time.sleep(3)
     if not report.check("the load goes on", load.sent > RATE) or not drill.sync():
@@ -126,7 +125,8 @@ def run(options, report, work):
 
 
 class Drill:
-    def __init__(self, report, work, place, load, watches, stages, start):
+    def __init__(self, report, work, place, load, watches, stages, start, catch_up):
+        self.catch_up = catch_up
         self.report, self.work, self.place, self.load, self.watches, self.start = report, work, place, load, watches, start
         self.children = {stage: start(stage) for stage in stages}
         self.mark = None
@@ -179,7 +179,7 @@ class Drill:
             self.look(what)
             time.sleep(0.02)
         slowest = max((caught.get(stage, float("inf")) for stage in touched), default=0.0)
-        allowed = CATCH_UP + (SESSION if server == "kafka" else 0)
+        allowed = self.catch_up + (SESSION if server == "kafka" else 0)
         self.sync()
         self.outages.append((server, way, what, mark, len(self.calms) - 1, begin, gone))
         return slowest <= allowed, f"{what}: caught up with {RATE} transactions a second {slowest:.1f} s after it was back, {allowed} at most"

@@ -35,7 +35,7 @@ elasticsearch_configure() {
         alone elasticsearch elasticsearch_copy "$copy"
         elasticsearch_home=$copy
     fi
-    mkdir -p "$dir/config/jvm.options.d" "$dir/data" "$dir/snapshots" "$dir/logs" "$dir/tmp"
+    folders_of nobody "$dir/config" "$dir/config/jvm.options.d" "$dir/data" "$dir/snapshots" "$dir/logs" "$dir/tmp"
     install -m 644 "$elasticsearch_home"/config/{jvm.options,log4j2.properties,roles.yml,role_mapping.yml} "$dir/config"
     printf -- '-Xms512m\n-Xmx512m\n' >"$dir/config/jvm.options.d/heap.options"
     cat >"$dir/config/elasticsearch.yml" <<END
@@ -55,7 +55,6 @@ END
     else
         elasticsearch_secure >>"$dir/config/elasticsearch.yml"
     fi
-    owned_by nobody "$dir/config" "$dir/data" "$dir/snapshots" "$dir/logs" "$dir/tmp"
 }
 elasticsearch_copy() { if ! verified "$1"; then rm -rf "$1" && cp -a "$elasticsearch_home" "$1"; fi; }
 

@@ -18,7 +18,9 @@ mkdir -p "$servers"
 as=()
 as() { if [ "$EUID" -eq 0 ]; then as=(setpriv --reuid "$1" --regid "$(id -g "$1")" --clear-groups); fi; }
 enterable() { (as nobody; "${as[@]}" test -x "$1"); }
-owned_by() { if [ "$EUID" -eq 0 ]; then chown -R "$1:" "${@:2}"; fi; }
+# folders_of USER FOLDER…: that are that user's to write in. file_of USER FROM TO: a copy that only that user may read.
+folders_of() { if [ "$EUID" -eq 0 ]; then install -d -o "$1" -g "$(id -g "$1")" "${@:2}"; else mkdir -p "${@:2}"; fi; }
+file_of() { if [ "$EUID" -eq 0 ]; then install -m 600 -o "$1" -g "$(id -g "$1")" "${@:2}"; else install -m 600 "${@:2}"; fi; }
 
 # Root's home is closed to others on most machines, so root's stack then lies outside of it.
 if [ -n "${WARDHOUSE_STACK:-}" ]; then

@@ -36,9 +36,8 @@ postgres_configure() {
     enterable "$dir" || lacks "PostgreSQL does not run as root, and other users may not enter $dir: set WARDHOUSE_STACK to a folder that they may"
     if [ ! -e "$dir/data/PG_VERSION" ]; then
         rm -rf "$dir/data"
-        mkdir "$dir/data"
+        folders_of "$postgres_user" "$dir/data"
         echo "$PASSWORD" >"$dir/password"
-        owned_by "$postgres_user" "$dir/data"
         (
             cd "$dir"
             as "$postgres_user"
@@ -72,8 +71,7 @@ postgres_user() { if id postgres >/dev/null 2>&1; then postgres_user=postgres; e
 postgres_secure() {
     echo "hostssl all all 127.0.0.1/32 scram-sha-256" >"$dir/pg_hba.conf"
     # It takes no key that others may read.
-    install -m 600 "$certificates/server.key" "$dir/server.key"
-    owned_by "$postgres_user" "$dir/server.key"
+    file_of "$postgres_user" "$certificates/server.key" "$dir/server.key"
     cat <<END
 ssl = on
 ssl_cert_file = '$certificates/server.pem'

@@ -12,8 +12,9 @@ use wh_scorer::offline::backtest::{self, BacktestSettings, Change, Told};
 use wh_scorer::offline::history::{History, Live};
 use wh_scorer::offline::labels::Labels;
 use wh_scorer::offline::source::Lines;
+use wh_stores::clock;
 
-use crate::commands::{asked_to_stop, control, input, runtime};
+use crate::commands::{asked_to_stop, control, dead_letters, input, runtime};
 use crate::failure::Failure;
 use crate::ruleset;
 use crate::settings::Settings;
@@ -31,7 +32,7 @@ pub(crate) struct BacktestArgs {
     /// NDJSON, plain, gzip or zstd, or - for stdin, in place of the log.
     #[arg(long, value_name = "FILE")]
     input: Option<PathBuf>,
-    /// First event time that is counted, such as 2026-03-01 or 2026-03-01T08:00:00Z; rows before it teach the baselines.
+    /// First event time that is counted: 2026-03-01T08:00:00Z, 2026-03-01, or 15m, 2h, 7d ago; rows before it teach the baselines.
     #[arg(long, value_name = "TIME")]
     from: Option<String>,
     /// The event time behind the last that is counted.
@@ -63,10 +64,13 @@ pub(crate) struct BacktestArgs {
 /// A time as people write it: a day begins at midnight in the hospital's zone.
 fn time(flag: &str, text: Option<&str>, settings: &Settings) -> Result<Option<Micros>, Failure> {
     let Some(text) = text else { return Ok(None) };
+    if let Some(ago) = dead_letters::time::ago(text) {
+        return Ok(Some(Micros(clock::now().0.saturating_sub(ago))));
+    }
     let whole = if text.len() == 10 { format!("{text}T00:00:00") } else { text.to_owned() };
     match Micros::parse(&whole, settings.zone) {
         Some(time) => Ok(Some(time)),
-        None => Err(Failure::Settings(vec![format!("{flag} {text:?}: expected a time such as 2026-03-01 or 2026-03-01T08:00:00Z")])),
+        None => Err(Failure::Settings(vec![format!("{flag} {text:?}: expected a time such as 2026-03-01T08:00:00Z or 2026-03-01, or 15m, 2h, 7d for so long ago")])),
     }
 }
 

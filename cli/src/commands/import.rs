@@ -60,7 +60,13 @@ pub(crate) fn told(progress: &Progress, rejects: &Path) -> String {
         return format!("this file was imported before ({} lines); --restart imports it again", progress.lines);
     }
     let where_to = if progress.rejected == 0 { String::new() } else { format!(" (see {})", rejects.display()) };
-    format!("{} lines read: {} accepted, {} rejected{where_to}", progress.lines, progress.accepted, progress.rejected)
+    // The sum of what is told is the number of lines.
+    let between = match (progress.between(), progress.format) {
+        (0, _) => String::new(),
+        (some, Format::Csv) => format!(" + {some} of the header, blank, or within a row"),
+        (some, _) => format!(" + {some} blank"),
+    };
+    format!("{} lines read: {} accepted, {} rejected{where_to}{between}", progress.lines, progress.accepted, progress.rejected)
 }
 
 pub(crate) fn run(settings: &Settings, args: &ImportArgs) -> Result<(), Failure> {
@@ -85,4 +91,19 @@ pub(crate) fn run(settings: &Settings, args: &ImportArgs) -> Result<(), Failure>
     // Reading stdin cannot be interrupted: do not wait for it.
     runtime.shutdown_background();
     outcome
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_told_of_an_import_adds_up_to_its_lines() {
+        let told = |progress: Progress| super::told(&progress, Path::new("r.ndjson"));
+        let some = Progress { lines: 9, accepted: 3, rejected: 4, finished: true, format: Format::Ndjson, ..Progress::default() };
+        assert_eq!(told(some), "9 lines read: 3 accepted, 4 rejected (see r.ndjson) + 2 blank");
+        assert_eq!(told(Progress { lines: 7, ..some }), "7 lines read: 3 accepted, 4 rejected (see r.ndjson)");
+        let csv = Progress { lines: 4, accepted: 3, rejected: 0, format: Format::Csv, ..some };
+        assert_eq!(told(csv), "4 lines read: 3 accepted, 0 rejected + 1 of the header, blank, or within a row");
+    }
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod backtest;
 pub(crate) mod backup;
+pub(crate) mod bench;
 pub(crate) mod benford;
 pub(crate) mod config;
 pub(crate) mod control;
@@ -56,6 +57,11 @@ pub(crate) fn engine(settings: &Settings) -> Result<wh_query::Engine, Failure> {
         statement_timeout: settings.sql.statement_timeout,
     };
     wh_query::Engine::open(settings.places.for_queries(), options).map_err(|e| Failure::Failed(e.to_string()))
+}
+
+/// A number with its word, as `1 row` or `2 rows`.
+pub(crate) fn counted(number: u64, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
 }
 
 /// How a person runs this program again: by cargo, where cargo runs it.

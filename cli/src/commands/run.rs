@@ -66,7 +66,22 @@ async fn ended(servers: &mut Option<Servers>) -> String {
     }
 }
 
+/// Ends this process when standard input does, which is when whoever holds its other end is gone, however that came about. At once: what it
+/// works on is to be thrown away, and nobody is left who would wait.
+fn end_with_input() -> Result<(), Failure> {
+    fn read_to_its_end() {
+        // An input that cannot be read is as good as ended.
+        let _copied = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+        std::process::exit(1)
+    }
+    std::thread::Builder::new().name("input".to_owned()).spawn(read_to_its_end).map_err(|error| Failure::Failed(format!("cannot start a thread: {error}")))?;
+    Ok(())
+}
+
 pub(crate) fn run(settings: &Settings, args: &RunArgs) -> Result<(), Failure> {
+    if args.until_input_ends {
+        end_with_input()?;
+    }
     let roles: Vec<RoleName> = args.roles.iter().copied().collect::<BTreeSet<_>>().into_iter().collect();
     if roles == [RoleName::Sql] {
         return run_sql(settings);

@@ -23,17 +23,17 @@ pub(crate) fn run(settings: &Settings, json: bool) -> Result<(), Failure> {
     let status = read(settings, &runtime("status")?)?;
     if json {
         println!("{}", serde_json::to_string_pretty(&status).map_err(|e| e.to_string())?);
-        return Ok(());
+        return status.set_back().map_or(Ok(()), |told| Err(Failure::Failed(told)));
     }
     println!("{:<15} {:>12} {:>12} {:>10}   what became of them", "stage", "records", "settled", "waiting");
     for stage in &status.stages {
         let parts: Vec<String> = stage.parts.iter().map(|(name, count)| format!("{count} {name}")).collect();
-        let verdict = if stage.adds_up() { "" } else { "   (in motion: ask again, or run `wardhouse replay`)" };
+        let verdict = if stage.adds_up() { "" } else { "   (in motion: ask again; where it stays so, `wardhouse reconcile` tells what is missing)" };
         println!("{:<15} {:>12} {:>12} {:>10}   {}{verdict}", stage.stage, stage.input, stage.settled, stage.lag(), parts.join(" + "));
     }
     println!();
     let letters = status.letters;
-    println!("{} alerts (patterns included) in the log", status.alerts);
+    println!("{} alerts (patterns of an alert's score included) in the log", status.alerts);
     println!(
         "{} dead letters in the log = {} waiting + {} sent again + {} discarded{}",
         letters.written,
@@ -42,6 +42,9 @@ pub(crate) fn run(settings: &Settings, json: bool) -> Result<(), Failure> {
         letters.discarded,
         if letters.waiting > 0 { ": see `wardhouse dead-letters list`" } else { "" }
     );
+    if let Some(told) = status.set_back() {
+        return Err(Failure::Failed(told));
+    }
     println!("{}", if status.settled() { "everything adds up, nothing waits" } else { "not everything is settled yet" });
     Ok(())
 }

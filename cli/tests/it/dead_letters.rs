@@ -48,6 +48,17 @@ fn letters_are_seen_sent_again_and_discarded_and_the_sum_stays() {
     assert_eq!(alike.len(), 2, "both are no JSON");
     assert!(listed(&place, &["--since", "1h", "--until", "2h"]).is_empty() && listed(&place, &["--store", "ledger"]).is_empty());
     assert_eq!(listed(&place, &["--limit", "1"]).len(), 1);
+    for (flag, name, known) in [
+        ("--stage", "intaek", "intake, scorer, patterns, sink"),
+        ("--store", "ledgr", "ledger, documents"),
+        ("--class", "amuont", "record:invalid_json"),
+        ("--fingerprint", "1F", "expected 16"),
+    ] {
+        for command in ["list", "retry", "discard"] {
+            let said = place.fails(2, &["dead-letters", command, flag, name]);
+            assert!(said.contains(name) && said.contains(known), "{command} {flag}: {said}");
+        }
+    }
     let shown = place.ok(&["dead-letters", "show", name]);
     assert!(shown.contains("state         waits") && shown.ends_with("no JSON at all\n"), "{shown}");
 
@@ -84,6 +95,23 @@ fn letters_are_seen_sent_again_and_discarded_and_the_sum_stays() {
         place.sql("SELECT event_type, count(*) FROM audit_log WHERE event_type LIKE 'dead_letters_%' GROUP BY 1 ORDER BY 1"),
         ["dead_letters_discarded,1", "dead_letters_retried,1"]
     );
+}
+
+#[test]
+fn a_limit_means_the_same_letters_to_whoever_lists_and_to_whoever_discards() {
+    let place = Place::new();
+    append(&place, &["no JSON at all", "[]", "{\"transaction_id\":\"X\"}", "nor this", "nor that"]);
+    up(&place);
+    let names = |letters: &[serde_json::Value]| -> Vec<String> { letters.iter().map(|letter| letter["letter"].as_str().unwrap().to_owned()).collect() };
+    let all = names(&listed(&place, &[]));
+    let newest = names(&listed(&place, &["--limit", "2"]));
+    assert_eq!(newest, all[3..], "the newest, the oldest of them first");
+    let done = place.ok(&["dead-letters", "discard", "--limit", "2", "--all"]);
+    let discarded: Vec<String> = done.lines().filter_map(|line| line.split_once(" is discarded")).map(|(name, _)| name.to_owned()).collect();
+    assert_eq!(discarded, newest);
+    assert_eq!(names(&listed(&place, &[])), all[..3]);
+    let sent = place.ok(&["dead-letters", "retry", "--limit", "1", "--all"]);
+    assert!(sent.starts_with(&format!("{} is in", all[2])), "{sent}");
 }
 
 #[test]

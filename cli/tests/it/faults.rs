@@ -53,6 +53,9 @@ fn a_role_has_one_holder_and_readers_are_let_in() {
     }
     let said = place.fails(1, &["up"]);
     assert!(said.contains("already runs") && said.contains(&first.id().to_string()), "{said}");
+    // The index has one writer: of all stores none is written before that is known.
+    let said = place.fails(1, &["replay"]);
+    assert!(said.contains("nothing was written into any store") && !said.contains("records read"), "{said}");
     first.kill().unwrap();
     first.wait().unwrap();
 }
@@ -76,6 +79,8 @@ fn files_of_a_newer_version_are_refused_and_left_as_they_are() {
 }
 
 fn damage(path: &Path) {
+    // What still stands in the write-ahead log would be read from there.
+    rusqlite::Connection::open(path).unwrap().execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
     let mut file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
     let length = file.metadata().unwrap().len();
     for at in (0..length).step_by(4096) {
@@ -104,6 +109,18 @@ fn a_damaged_store_is_told_by_name_and_filled_anew_from_the_log_once_it_is_moved
         assert_eq!(place.sql("SELECT sum(transactions) FROM metrics.throughput"), ["21000"], "{name}");
         assert_eq!(place.sql("SELECT sum(transactions) FROM baselines.users"), ["21000"], "{name}");
     }
+}
+
+#[test]
+fn a_damaged_index_is_told_without_what_is_in_it_and_filled_anew_once_it_is_moved_away() {
+    let place = filled();
+    let folder = std::fs::read_dir(place.data()).unwrap().map(|entry| entry.unwrap().path()).find(|path| path.join("meta.json").exists()).unwrap();
+    std::fs::write(folder.join("meta.json"), "{\"segments\": \"nonsense\"").unwrap();
+    let up = ["up", "--rate", "0", "--until-idle"];
+    let said = place.fails(1, &up);
+    assert!(said.contains("is damaged") && said.contains("move the folder away") && !said.contains("check the disk") && !said.contains("nonsense"), "{said}");
+    std::fs::remove_dir_all(&folder).unwrap();
+    place.ok(&up);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod backup;
+mod bench;
 mod command;
 mod dead_letters;
 mod explained;

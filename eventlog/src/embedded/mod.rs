@@ -11,6 +11,7 @@ mod writer;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -18,7 +19,7 @@ use wh_schemas::Reaction;
 use wh_schemas::topics::TopicSpec;
 use wh_stores::holder::Holder;
 
-use crate::{Bounds, Consumer, Log, Offset, Producer, Reader, Record, Stored};
+use crate::{Bounds, Consumer, Log, Offset, Producer, Reader, Record, Stored, reach};
 use consumer::EmbeddedConsumer;
 use reads::Reads;
 use writer::{Command, Joined, Writer};
@@ -129,6 +130,11 @@ impl Log for EmbeddedLog {
         let name = group.to_owned();
         let Joined { epoch, partitions } = self.ask(|reply| Command::Join { group: name, topics: names, reply }).await?;
         Ok(Box::new(EmbeddedConsumer::new(holder, group, epoch, partitions, self.reads.another()?, self.commands.clone(), self.appended.clone(), self.settings.fetch_bytes)))
+    }
+
+    /// As it was made: nobody changes it.
+    async fn keeps(&self, topic: &str) -> Result<Option<Duration>, Reaction> {
+        Ok(reach::by_layout(topic))
     }
 
     async fn retain(&self) -> Result<u64, Reaction> {

@@ -369,8 +369,8 @@ mod tests {
     fn every_setting_is_one_that_the_client_knows() {
         let settings = settings("kafka://a", &RawKafka::default());
         assert!(reading(&settings, "g").unwrap().create_native_config().is_ok());
-        assert!(super::super::consumer::member(&settings, "g").unwrap().create_native_config().is_ok());
-        assert!(super::super::producer::config(&settings).unwrap().create_native_config().is_ok());
+        assert!(super::super::consumer::membership::member(&settings, "g").unwrap().create_native_config().is_ok());
+        assert!(super::super::writer::config(&settings).unwrap().create_native_config().is_ok());
     }
 
     #[test]

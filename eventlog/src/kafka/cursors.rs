@@ -116,7 +116,7 @@ impl Cursor {
                 Some(Ok(_)) => {}
                 // Offsets behind the last record may hold none: what was compacted away, or a transaction's end.
                 Some(Err(KafkaError::PartitionEOF(_))) => ended = true,
-                Some(Err(error)) if lasting(&error) => return Err(error),
+                Some(Err(error)) if lasting(&error) && !self.client.context().broke_off(&error) => return Err(error),
                 Some(Err(error)) if Instant::now() >= deadline => return Err(error),
                 Some(Err(_)) => {}
                 None if !found.is_empty() => break,

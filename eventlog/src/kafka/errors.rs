@@ -7,6 +7,7 @@
 //! | fatal: it cannot be so | replication, configuration, policy, versions, group protocols, session bounds, a fenced instance id |
 //! | fatal: no gap may be left | what an idempotent producer cannot repair |
 //! | rejected | a record or batch that is too large |
+//! | transient | TLS or authentication that breaks off with its connection, once the log was reached |
 //! | transient | the group has moved on; leaders, coordinators, replicas, timeouts, the network; every code not named |
 //!
 //! What must stay true: no message holds a secret or a record's content; what may mend itself is never fatal.
@@ -16,6 +17,7 @@ use wh_schemas::Reaction;
 use wh_stores::kafka::KafkaSettings;
 
 use crate::Bounds;
+use crate::incidents::PRODUCER_ENDED;
 
 /// Oldest Kafka that is supported: static members and cooperative rebalances without surprises.
 pub(super) const OLDEST: (u32, u32) = (2, 4);
@@ -80,7 +82,7 @@ pub(super) fn of_code(what: &str, code: Code) -> Reaction {
         | Code::InvalidProducerIdMapping
         | Code::Fenced
         | Code::ProducerFenced
-        | Code::Inconsistent => fatal("producing cannot go on without a gap: start the stage again, which reads from the log what stands in it"),
+        | Code::Inconsistent => fatal(&format!("{PRODUCER_ENDED}: start the stage again, which reads from the log what stands in it")),
         Code::BadMessage | Code::InvalidMessage | Code::BadCompression | Code::InvalidRecord | Code::InvalidMessageSize => {
             fatal("what came cannot be read as Kafka's: check that stores.log names its brokers, and the brokers' disks")
         }
@@ -103,6 +105,11 @@ pub(super) fn position_gone(topic: &str, partition: u32, position: u64, bounds: 
         "{topic} partition {partition}: the position {position} is not there (the log holds {} to {}): records between are gone; raise the topic's retention.ms, and restore the store that asked from a backup",
         bounds.start, bounds.end
     ))
+}
+
+/// Whether a complaint of TLS or of the user only says that the connection broke in the midst of it.
+pub(super) fn is_broken_off(said: &str) -> bool {
+    ["Disconnected", "closed by peer", "reset by peer", "unexpected eof", "Broker transport failure", "timed out"].iter().any(|word| said.contains(word))
 }
 
 /// Why a first connection cannot be made, where waiting would not help.

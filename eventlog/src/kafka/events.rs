@@ -22,6 +22,8 @@ const TOLD_EVERY: Duration = Duration::from_secs(10);
 pub(super) const SAYS_EVERY: &str = "1000";
 /// How often in a row it must know none before it counts as lost: while it begins anew it knows none for an instant.
 const LOST_AFTER: u32 = 3;
+/// The same for one that writes: giving it up ends stages, so it gets longer to begin anew.
+const LOST_FOR_GOOD_AFTER: u32 = 10;
 
 /// The last complaint of a client, and how often it was told.
 #[derive(Debug, Default)]
@@ -84,12 +86,14 @@ pub(super) struct ClientEvents {
     trouble: Arc<Trouble>,
     /// How often in a row it knew no broker.
     unknowing: AtomicU32,
+    /// The words of its last error.
+    said: Mutex<String>,
 }
 
 impl ClientEvents {
     /// For a client that is called `client` in the log.
     pub(super) fn new(client: &'static str, trouble: Arc<Trouble>) -> ClientEvents {
-        ClientEvents { client, trouble, unknowing: AtomicU32::new(0) }
+        ClientEvents { client, trouble, unknowing: AtomicU32::new(0), said: Mutex::default() }
     }
 
     /// Whether the client knows no broker any more, not even those of its settings, and so asks none again. Brokers that are all fenced for a
@@ -97,6 +101,17 @@ impl ClientEvents {
     /// librdkafka 2.12; confluentinc/librdkafka issue 5301).
     pub(super) fn is_lost(&self) -> bool {
         self.unknowing.load(Ordering::Relaxed) >= LOST_AFTER
+    }
+
+    /// Whether an error of TLS or of the user only says that the connection broke in the midst of it, as where a broker goes down. It is to be
+    /// asked of the error that came last.
+    pub(super) fn broke_off(&self, error: &KafkaError) -> bool {
+        matches!(errors::code_of(error), Some(Code::SSL | Code::Authentication)) && errors::is_broken_off(&self.said.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// As [`ClientEvents::is_lost`], for longer.
+    pub(super) fn is_lost_for_good(&self) -> bool {
+        self.unknowing.load(Ordering::Relaxed) >= LOST_FOR_GOOD_AFTER
     }
 }
 
@@ -115,6 +130,7 @@ impl ClientContext for ClientEvents {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
+        reason.clone_into(&mut self.said.lock().unwrap_or_else(PoisonError::into_inner));
         match errors::code_of(&error) {
             Some(Code::PartitionEOF) => {}
             // Says less than what came before it.
@@ -188,6 +204,11 @@ impl GroupEvents {
     /// See [`ClientEvents::is_lost`].
     pub(super) fn is_lost(&self) -> bool {
         self.events.is_lost()
+    }
+
+    /// See [`ClientEvents::broke_off`].
+    pub(super) fn broke_off(&self, error: &KafkaError) -> bool {
+        self.events.broke_off(error)
     }
 
     /// From now on rebalances are answered at once: nobody reads any more.
@@ -270,6 +291,20 @@ mod tests {
         assert_eq!((trouble.tell("FAIL", now), trouble.tell("FAIL", now + TOLD_EVERY / 2)), (None, None));
         assert_eq!(trouble.tell("OTHER", now), Some(0), "another kind is another matter");
         assert_eq!((trouble.tell("FAIL", now + TOLD_EVERY), trouble.tell("FAIL", now + TOLD_EVERY * 2)), (Some(2), Some(0)));
+    }
+
+    #[test]
+    fn a_handshake_that_breaks_off_is_told_from_one_that_is_refused() {
+        let events = ClientEvents::new("test", Arc::default());
+        let broke_off = |code: Code, said: &str| {
+            events.error(KafkaError::Global(code), said);
+            events.broke_off(&KafkaError::MessageConsumption(code))
+        };
+        assert!(broke_off(Code::SSL, "ssl://h:1/1: SSL handshake failed: Disconnected: SSL connection closed by peer: connecting to a PLAINTEXT broker listener?"));
+        assert!(broke_off(Code::Authentication, "sasl_ssl://h:1/1: SASL authentication error: Local: Broker transport failure (after 3ms in state AUTH_REQ)"));
+        assert!(!broke_off(Code::SSL, "ssl://h:1/1: SSL handshake failed: certificate verify failed: broker certificate could not be verified"));
+        assert!(!broke_off(Code::Authentication, "sasl_ssl://h:1/1: SASL authentication error: Authentication failed: Invalid username or password"));
+        assert!(!broke_off(Code::TopicAuthorizationFailed, "Disconnected"));
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! The log on Kafka.
 //!
-//! `connect` reaches a cluster, `errors` sorts what it says, `topics` makes the layout, `checks` looks at it; `producer`, `reader`
+//! `connect` reaches a cluster, `errors` sorts what it says, `topics` makes the layout, `checks` looks at it; `producer` (with `writer`), `reader`
 //! (with `cursors`) and `consumer` (with `held`, its pure part) are the three halves of the log; `events` is what the client says
 //! beside records, `records` how a message becomes a record. This folder alone names the client.
 //!
 //! What must stay true: what a produce returned is held by all in-sync copies; nothing is reset, made or removed silently; the
 //! group's own fencing (member and generation) decides whose commit counts.
 
+mod bulk;
 pub mod checks;
 mod connect;
 mod consumer;
@@ -17,9 +18,12 @@ mod held;
 mod producer;
 mod reader;
 mod records;
+mod removal;
 mod topics;
+mod writer;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use wh_schemas::Reaction;
@@ -27,9 +31,11 @@ use wh_schemas::topics::TopicSpec;
 use wh_stores::kafka::KafkaSettings;
 
 use crate::{Bounds, Consumer, Log, Offset, Producer, Reader, Record, Stored};
+pub use bulk::Bulk;
 use consumer::KafkaConsumer;
 use producer::LogProducer;
 pub use reader::KafkaReader;
+pub use removal::remove;
 
 /// An open log on Kafka.
 pub struct KafkaLog {
@@ -109,6 +115,10 @@ impl Log for KafkaLog {
 
     async fn subscribe(&self, group: &str, topics: &[&str]) -> Result<Box<dyn Consumer>, Reaction> {
         Ok(Box::new(KafkaConsumer::join(&self.reader.cluster, group, topics, self.fetch_bytes).await?))
+    }
+
+    async fn keeps(&self, topic: &str) -> Result<Option<Duration>, Reaction> {
+        topics::keeps(&self.reader.cluster, topic).await
     }
 
     /// Kafka removes by itself what its topics no longer keep.

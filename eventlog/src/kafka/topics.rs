@@ -17,7 +17,8 @@ use wh_stores::{Durability, Level};
 use super::connect::{Cluster, Described};
 use super::errors;
 use super::events::ClientEvents;
-use super::producer;
+use super::writer;
+use crate::reach;
 
 /// Framing that a topic's limit must leave room for.
 const FRAME_BYTES: u64 = 64 * 1_024;
@@ -43,7 +44,7 @@ fn copies(settings: &KafkaSettings, brokers: usize) -> u16 {
 /// What a new topic is told.
 fn config(spec: &TopicSpec, settings: &KafkaSettings, copies: u16) -> Vec<(&'static str, String)> {
     let needed = settings.min_insync_replicas.unwrap_or(copies.saturating_sub(1)).max(1);
-    let largest = if spec.name == HOSPITAL_TRANSACTIONS { settings.record_max_bytes } else { producer::largest(settings) };
+    let largest = if spec.name == HOSPITAL_TRANSACTIONS { settings.record_max_bytes } else { writer::largest(settings) };
     let mut config = vec![
         ("message.timestamp.type", "LogAppendTime".to_owned()),
         ("retention.ms", spec.retention_ms.to_string()),
@@ -192,6 +193,23 @@ async fn configs(cluster: &Cluster, admin: &AdminClient<ClientEvents>, present: 
     Ok(configs)
 }
 
+/// How long a topic keeps records, by the brokers' word; by our layout where this user may not see it.
+pub(super) async fn keeps(cluster: &Cluster, topic: &str) -> Result<Option<Duration>, Reaction> {
+    let admin = cluster.admin()?;
+    let full = cluster.settings.named(topic);
+    let answer = admin.describe_configs(&[ResourceSpecifier::Topic(&full)], &options(cluster)).await;
+    close(admin);
+    let found = answered(cluster, answer, &format!("the settings of the topic {topic}"))?;
+    Ok(kept(topic, &found.into_iter().next().map(entries).unwrap_or_default()))
+}
+
+/// The same, from a topic's settings. Pure.
+fn kept(topic: &str, config: &Config) -> Option<Duration> {
+    let Some(retention) = config.get("retention.ms").and_then(|value| value.parse::<i64>().ok()) else { return reach::by_layout(topic) };
+    let deletes = config.get("cleanup.policy").is_none_or(|policy| policy.contains("delete"));
+    u64::try_from(retention).ok().filter(|_| deletes).map(Duration::from_millis)
+}
+
 /// The settings of one broker; empty where this user may not see them.
 pub(super) async fn broker(cluster: &Cluster, admin: &AdminClient<ClientEvents>) -> Result<Config, Reaction> {
     let Some(number) = cluster.brokers.first() else { return Ok(Config::new()) };
@@ -285,7 +303,7 @@ fn judged(cluster: &Cluster, looked: Looked, done: Vec<String>) -> Result<Ensure
         if difference.level == Level::Fault || (difference.loses && cluster.settings.durability == Durability::Strict) {
             return Err(Reaction::fatal(said));
         }
-        tracing::warn!("{said}");
+        tracing::warn!(target: wh_stores::DURABILITY, "{said}");
     }
     Ok((done, looked.limits))
 }
@@ -376,6 +394,16 @@ mod tests {
         assert_eq!((control["retention.ms"].as_str(), control["min.insync.replicas"].as_str()), ("-1", "1"));
         let limit = |name: &str| told(name, &settings, 3)["max.message.bytes"].parse::<u64>().unwrap();
         assert!(limit(DEAD_LETTERS) > limit(HOSPITAL_TRANSACTIONS));
+    }
+
+    #[test]
+    fn how_long_records_are_kept_is_the_brokers_word_where_it_can_be_had() {
+        let kept = |topic: &str, config: &[(&str, &str)]| kept(topic, &config.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect());
+        assert_eq!(kept(RISK_SCORES, &[("retention.ms", "3600000"), ("cleanup.policy", "delete")]), Some(Duration::from_secs(3_600)));
+        assert_eq!(kept(RISK_SCORES, &[]), Some(Duration::from_secs(168 * 3_600)));
+        assert_eq!(kept(RISK_SCORES, &[("retention.ms", "-1")]), None);
+        assert_eq!(kept(SCORER_STATE, &[("retention.ms", "3600000"), ("cleanup.policy", "compact")]), None);
+        assert_eq!(kept(SCORER_CONTROL, &[]), None);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use axum::http::StatusCode;
 use axum::http::header::{HeaderValue, RETRY_AFTER};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
-use wh_eventlog::Offset;
+use wh_eventlog::{Offset, incidents};
 use wh_schemas::Reaction;
 
 use super::rows::Verdict;
@@ -118,6 +118,11 @@ impl Failure {
             Reaction::Transient { message, retry_after: None } => {
                 tracing::warn!("HTTP intake waits for the log: {message}");
                 Failure { retry_after: Some(PAUSE), ..Failure::new(StatusCode::SERVICE_UNAVAILABLE, format!("the log is busy: {AGAIN}")) }
+            }
+            // The next request finds another producer; rows of this one may stand in the log.
+            Reaction::Fatal(message) if incidents::ended_with_its_producer(reaction) => {
+                tracing::error!("HTTP intake goes on with another producer: {message}");
+                Failure { retry_after: Some(PAUSE), ..Failure::new(StatusCode::SERVICE_UNAVAILABLE, format!("the log is away: {AGAIN}")) }
             }
             Reaction::Rejected(message) | Reaction::Fatal(message) => {
                 tracing::error!("HTTP intake cannot write to the log: {message}");

@@ -150,6 +150,7 @@ async fn a_log_that_refuses_is_told_by_what_the_client_can_do() {
     for (reaction, status, retry_after) in [
         (Reaction::Transient { message: "full".into(), retry_after: Some(Duration::from_millis(1_200)) }, 429, Some("2")),
         (Reaction::transient("busy"), 503, Some("1")),
+        (Reaction::fatal(format!("/secret/place: {}", wh_eventlog::incidents::PRODUCER_ENDED)), 503, Some("1")),
         (Reaction::fatal("no space left for /secret/place"), 500, None),
     ] {
         let refusing = RefusingLog::new(&log, move |_, _| Some(reaction.clone()));

@@ -102,6 +102,16 @@ pub struct Progress {
     pub finished: bool,
     /// An earlier run had imported all of it: this one did nothing.
     pub already: bool,
+    /// How the rows are written, once that is known.
+    pub format: Format,
+}
+
+impl Progress {
+    /// Lines that are no row of their own: blank ones; of a CSV also its header, and what a row has beyond its first line.
+    #[must_use]
+    pub fn between(&self) -> u64 {
+        self.lines.saturating_sub(self.accepted).saturating_sub(self.rejected)
+    }
 }
 
 /// Why an import cannot be done or not go on. What the log had acknowledged stays there, and a regular file is gone on
@@ -203,8 +213,8 @@ pub async fn import(log: &dyn Log, settings: &ImportSettings, on_progress: &mut 
         () = stop.cancelled() => return Ok(Progress::default()),
         opened = opened => opened.unwrap_or(Err(ImportError::Reader("ended without a word")))?,
     };
-    let Opened { mut bookmark, bytes_total } = opened;
-    let mut progress = Progress { bytes_total, ..Progress::default() };
+    let Opened { mut bookmark, bytes_total, format } = opened;
+    let mut progress = Progress { bytes_total, format, ..Progress::default() };
     if let Some(kept) = bookmark.as_ref().map(|b| &b.kept) {
         (progress.lines, progress.accepted, progress.rejected) = (kept.lines_done, kept.accepted, kept.rejected);
         if kept.finished {

@@ -14,7 +14,7 @@ use super::batch::{Batch, Builder, Reason};
 use super::csv::{Columns, Row, RowFault, Rows};
 use super::progress::{Bookmark, Written};
 use super::source::{Line, Lines, Source};
-use super::{ImportError, ImportSettings};
+use super::{Format, ImportError, ImportSettings};
 
 /// Batches that wait to be produced while the next one is made.
 const WAITING_BATCHES: usize = 2;
@@ -25,6 +25,8 @@ pub(super) struct Opened {
     pub(super) bookmark: Option<Bookmark>,
     /// Size of the input in bytes, where it has one.
     pub(super) bytes_total: Option<u64>,
+    /// How its rows are written; never [`Format::Auto`].
+    pub(super) format: Format,
 }
 
 /// Told once, before the first batch.
@@ -76,7 +78,11 @@ fn open<'a>(settings: &ImportSettings, partitions: u32, batches: &'a mpsc::Sende
     if let Some(kept) = bookmark.as_ref().map(|b| &b.kept) {
         (done, ahead, finished) = (kept.lines_done, kept.ahead.clone(), kept.finished);
     }
-    let opened = Opened { bookmark, bytes_total: size };
+    let format = match written {
+        Written::Ndjson => Format::Ndjson,
+        Written::Csv => Format::Csv,
+    };
+    let opened = Opened { bookmark, bytes_total: size, format };
     if finished {
         return Ok((opened, None));
     }

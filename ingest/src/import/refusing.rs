@@ -61,6 +61,9 @@ impl Log for RefusingLog {
     async fn subscribe(&self, group: &str, topics: &[&str]) -> Result<Box<dyn Consumer>, Reaction> {
         self.inner.subscribe(group, topics).await
     }
+    async fn keeps(&self, topic: &str) -> Result<Option<std::time::Duration>, Reaction> {
+        self.inner.keeps(topic).await
+    }
     async fn retain(&self) -> Result<u64, Reaction> {
         self.inner.retain().await
     }

@@ -94,7 +94,8 @@ async fn every_line_is_in_the_log_or_in_the_rejects() {
     let rejects = folder.path().join("made/rejects.ndjson");
     let progress = run(&*log, &ImportSettings { rejects: Some(rejects.clone()), ..settings(&path) }).await.unwrap();
     let size = content.len() as u64;
-    assert_eq!(progress, Progress { lines: 9, accepted: 3, rejected: 4, bytes_read: size, bytes_total: Some(size), finished: true, already: false });
+    assert_eq!(progress, Progress { lines: 9, accepted: 3, rejected: 4, bytes_read: size, bytes_total: Some(size), finished: true, already: false, format: Format::Ndjson });
+    assert_eq!(progress.between(), 2, "an empty line, and one of blanks");
 
     let mut values: Vec<String> = Vec::new();
     for (partition, record) in stored(&log).await {

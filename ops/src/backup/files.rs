@@ -48,6 +48,22 @@ pub(super) fn sync(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
+/// Returns once the names in a folder, and in all below it, are on disk: a file that is there may have no name yet.
+pub(super) fn sync_names(folder: &Path) -> Result<(), Reaction> {
+    let mut open = vec![folder.to_owned()];
+    while let Some(folder) = open.pop() {
+        let told = |error: io::Error| failed("cannot write", &folder, &error);
+        for entry in std::fs::read_dir(&folder).map_err(told)? {
+            let entry = entry.map_err(told)?;
+            if entry.file_type().map_err(told)?.is_dir() {
+                open.push(entry.path());
+            }
+        }
+        sync(&folder).map_err(told)?;
+    }
+    Ok(())
+}
+
 /// Copies what can be read into a new file, and gives its size and SHA-256 once it is on disk.
 pub(super) fn copy(from: &mut impl Read, to: &Path, mut told: impl FnMut(u64)) -> io::Result<(u64, String)> {
     let mut file = OpenOptions::new().write(true).create_new(true).open(to)?;
@@ -163,6 +179,8 @@ mod tests {
         let (bytes, sha256) = copy(&mut &b"abc"[..], &path, |_| ()).unwrap();
         assert_eq!((bytes, sha256.as_str()), (3, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"));
         assert_eq!(copy(&mut &b"abc"[..], &path, |_| ()).unwrap_err().kind(), ErrorKind::AlreadyExists);
+        make(&folder.path().join("b/c")).unwrap();
+        sync_names(folder.path()).unwrap();
         let facts = facts_of_all(folder.path(), &mut |_, _, _| ()).unwrap();
         assert_eq!(facts, [FileState { path: "a".to_owned(), bytes, sha256 }]);
     }

@@ -6,6 +6,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use wh_eventlog::incidents::SET_BACK;
 use wh_schemas::{Micros, Reaction};
 
 use super::files;
@@ -155,6 +156,23 @@ pub fn uncovered(log: &LogState, stores: &[StoreState]) -> Vec<String> {
     told
 }
 
+/// The first position that lies beyond the end of the log, in a sentence: the log was set back alone, or is another's.
+#[must_use]
+pub(super) fn set_back(log: &LogState, stores: &[StoreState]) -> Option<String> {
+    let beyond = |store: &StoreState, at: &PositionState| {
+        let end = log.topics.iter().find(|topic| topic.topic == at.topic && topic.partition == at.partition)?.end;
+        let what = if store.role == "baselines" { "the scorer's checkpoint in baselines" } else { store.role.as_str() };
+        (at.next_offset > end).then(|| {
+            format!(
+                "{what} goes on from offset {} of {} partition {}, and the log ends at {end}: the log {SET_BACK} to an earlier state, or is not the one that this store was \
+                 written from; no backup of them would go on. Restore the log and its stores from the same backup, or start the store fresh, and back up then",
+                at.next_offset, at.topic, at.partition
+            )
+        })
+    };
+    stores.iter().find_map(|store| store.positions.iter().find_map(|at| beyond(store, at)))
+}
+
 /// The first thing in which what was found is not what the manifest says.
 #[must_use]
 pub(super) fn difference(manifest: &Manifest, log: Option<&LogState>, stores: &[StoreState]) -> Option<String> {
@@ -204,6 +222,15 @@ mod tests {
             assert!(told.is_none_or(|told| found[0].contains(told)), "{found:?}");
         }
         assert!(uncovered(&log(), &[store(2, 15)])[0].contains("no such partition"));
+    }
+
+    #[test]
+    fn a_store_or_a_checkpoint_ahead_of_the_log_is_told_from_what_was_removed() {
+        assert_eq!(set_back(&log(), &[store(0, 20), store(1, 9)]), None, "what retention took is another thing");
+        let told = set_back(&log(), &[store(0, 20), store(1, 21)]).unwrap();
+        assert!(told.starts_with("ledger goes on from offset 21") && told.contains("the log was set back"), "{told}");
+        let checkpoint = StoreState { role: "baselines".to_owned(), ..store(0, 25) };
+        assert!(set_back(&log(), &[checkpoint]).unwrap().starts_with("the scorer's checkpoint in baselines goes on from offset 25"));
     }
 
     #[test]

@@ -115,7 +115,7 @@ impl Held {
 /// is the log wherever it is. `build` is this program's version.
 ///
 /// # Errors
-/// Fatal where something cannot be read or written, or is damaged. Transient where records were removed meanwhile that a copy still
+/// Fatal where something cannot be read or written, or is damaged, or the log was set back behind a store. Transient where records were removed meanwhile that a copy still
 /// needs: another run may succeed. What was copied until then is left, without a manifest.
 pub async fn backup(sources: &Sources, log: &dyn Reader, to: &Path, build: &str, progress: &mut Progress<'_>) -> Result<Manifest, Reaction> {
     if let Some(folder) = sources.embedded.get(&Role::Log)
@@ -150,11 +150,15 @@ pub async fn backup(sources: &Sources, log: &dyn Reader, to: &Path, build: &str,
         None => survey::embedded_log(&to.join(place_of(Role::Log))).await?,
     };
     let stores = survey::stores(&copied)?;
+    if let Some(told) = manifest::set_back(&log, &stores) {
+        return Err(Reaction::fatal(format!("{told}; what was copied into {} is no backup: remove it", to.display())));
+    }
     if let Some(first) = manifest::uncovered(&log, &stores).into_iter().next() {
         return Err(Reaction::transient(format!("{first}: it was removed while the backup was made; remove {} and run it again", to.display())));
     }
     let elsewhere = sources.elsewhere.iter().map(|(role, place)| (role.to_string(), place.clone())).collect();
     let files = files::facts_of_all(to, progress)?;
+    files::sync_names(to)?;
     let manifest = Manifest { format: manifest::FORMAT, wardhouse: build.to_owned(), taken_at, log, stores, elsewhere, files };
     manifest.write(to)?;
     Ok(manifest)

@@ -3,7 +3,7 @@
 //! What must stay true: nothing that is there is written over; what is not as the manifest says is not restored; the log's file gets its
 //! name last, so that a restore that was broken off is no data folder that anything goes on with.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::ErrorKind;
 use std::path::{Component, Path, PathBuf};
@@ -159,6 +159,11 @@ fn copy(manifest: &Manifest, from: &Path, to: &Sources, made: &mut Vec<PathBuf>,
         if is_log {
             last = Some((path, target));
         }
+    }
+    // Their names too, before the log's makes a data folder of it.
+    let folders: BTreeSet<&Path> = made.iter().filter_map(|path| path.parent()).collect();
+    for folder in folders {
+        files::sync(folder).map_err(|error| files::failed("cannot write", folder, &error))?;
     }
     if let Some((path, target)) = last {
         std::fs::rename(&path, &target).map_err(|error| files::failed("cannot write", &target, &error))?;

@@ -124,6 +124,11 @@ fn user_row(partition: u32, user: &str, fields: Vec<Field>) -> Row {
     row
 }
 
+/// Whether the store has a user's name alone.
+fn is_gone(stored: &StoredUser) -> bool {
+    stored.seq.is_none() && stored.state.is_none() && stored.shown.iter().all(Option::is_none)
+}
+
 /// The row of a user as it is stored; `expected` is what it should be, `below` the checkpoint's next `seq`.
 fn stored_row(stored: &StoredUser, expected: Option<&UserState>, below: Seq) -> Row {
     let mut fields: Vec<Field> = SHOWN.iter().zip(stored.shown.clone()).map(|(name, value)| (Cow::Borrowed(*name), value)).collect();
@@ -223,7 +228,10 @@ async fn look(store: &mut dyn StoredUsers, partition: u32, position: &Position, 
             seen.insert(ids::fingerprint(held.user.as_bytes()));
             let state = scorer.engine().user(&held.user);
             expected.extend(state.map(|state| expected_row(partition, &held.user, state)));
-            stored.push(stored_row(held, state, position.next_seq));
+            // An index that names a user of whom the store has nothing.
+            if state.is_none() || !is_gone(held) {
+                stored.push(stored_row(held, state, position.next_seq));
+            }
         }
         join(&mut compared, compare(expected, stored));
     }
@@ -240,7 +248,7 @@ fn corrections(found: &[Found], scorer: &PartitionScorer, record: &PartitionReco
         let row = one.row();
         if row.table == CHECKPOINTS {
             // What control records say of it, and whose log it is, is the store's own.
-            corrections.record = Some(PartitionRecord { control: record.control.clone(), log: record.log.clone(), ..scorer.record() });
+            corrections.record = Some(PartitionRecord { control: record.control.clone(), log: record.log.clone(), last: record.last, ..scorer.record() });
             continue;
         }
         match scorer.engine().user(&row.key) {
@@ -255,6 +263,15 @@ fn corrections(found: &[Found], scorer: &PartitionScorer, record: &PartitionReco
 mod tests {
     use super::*;
     use wh_schemas::Micros;
+
+    #[test]
+    fn a_user_of_whom_only_the_name_is_left_is_missing() {
+        let gone = StoredUser { partition: 1, user: "U".to_owned(), ..StoredUser::default() };
+        assert!(is_gone(&gone));
+        let state = UserState::new(Micros(5));
+        assert!(!is_gone(&StoredUser { shown: shown(&state), ..gone.clone() }) && !is_gone(&StoredUser { seq: Some(1), ..gone.clone() }));
+        assert!(!is_gone(&StoredUser { state: Some(Vec::new()), ..gone }), "what is damaged is different, not missing");
+    }
 
     #[test]
     fn a_state_is_the_same_where_it_means_the_same() {

@@ -27,7 +27,7 @@ use wh_schemas::position::{Seq, SeqPosition};
 use wh_schemas::topics::RISK_ALERTS;
 use wh_scorer::pattern_alert;
 use wh_sinks::delivery::identity::Binding;
-use wh_sinks::reconcile::{Checksum, Difference, Reached, Repair, Row, StoredRows};
+use wh_sinks::reconcile::{Checksum, Difference, NOWHERE, Reached, Repair, Row, StoredRows};
 
 use buried::Buried;
 pub use compare::Found;
@@ -144,6 +144,8 @@ pub struct Finding {
     pub what: What,
     /// In which fields it differs.
     pub differences: Vec<Difference>,
+    /// What the store has in place of a position, where that is none of ours; empty where it has nothing there.
+    pub nowhere: Option<String>,
 }
 
 impl Finding {
@@ -154,7 +156,8 @@ impl Finding {
             Found::Different { expected, stored } => (expected, What::Different, expected.differences(stored)),
         };
         let id = if row.id.is_empty() { row.key.clone() } else { row.id.clone() };
-        Finding { store, table: row.table, at: row.at, id, what, differences }
+        let nowhere = (row.at == NOWHERE).then(|| row.place.clone());
+        Finding { store, table: row.table, at: row.at, id, what, differences, nowhere }
     }
 }
 

@@ -168,7 +168,8 @@ impl Journal {
 /// A finding without a value of it.
 fn said(finding: &Finding) -> Value {
     let fields: Vec<&str> = finding.differences.iter().map(|difference| difference.field.as_str()).collect();
-    json!({ "store": finding.store, "table": finding.table, "partition": finding.at.partition, "seq": finding.at.seq, "what": finding.what.as_str(), "fields": fields })
+    let at = finding.nowhere.is_none().then_some(finding.at);
+    json!({ "store": finding.store, "table": finding.table, "partition": at.map(|at| at.partition), "seq": at.map(|at| at.seq), "what": finding.what.as_str(), "fields": fields })
 }
 
 /// Writes events into `system-events`.

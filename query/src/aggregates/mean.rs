@@ -1,14 +1,16 @@
 //! The average of a sum and a count.
 //!
-//! What must stay true: the quotient is the one of DataFusion's `avg` (datafusion-functions-aggregate, `average.rs`): of decimals
-//! truncated towards zero in four more places, of integers the nearest double.
+//! What must stay true: the quotient is the one of `avg`: of decimals that of `numbers/average.rs`, of integers the nearest double, as of
+//! DataFusion's own.
 
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, Decimal128Array, Float64Array};
-use arrow::datatypes::{DataType, Decimal128Type, DecimalType, Int64Type};
+use arrow::datatypes::{DataType, Decimal128Type, Int64Type, i256};
 use datafusion::common::{DataFusionError, Result};
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
+
+use crate::numbers;
 
 /// `mean(sum, count)` of the type that `avg` has.
 pub(super) fn function(result: DataType) -> ScalarUDF {
@@ -39,16 +41,15 @@ impl ScalarUDFImpl for Mean {
         let [sums, counts] = arrays.as_slice() else { return Err(not_of(&self.result)) };
         let counts = counts.as_primitive_opt::<Int64Type>().ok_or_else(|| not_of(&self.result))?;
         match (sums.data_type(), &self.result) {
-            (DataType::Int64, DataType::Float64) => {
-                let sums = sums.as_primitive::<Int64Type>();
-                let mean = |(sum, count): (Option<i64>, Option<i64>)| Some(sum? as f64 / some(count)? as f64);
+            (DataType::Decimal128(_, 0), DataType::Float64) => {
+                let sums = sums.as_primitive::<Decimal128Type>();
+                let mean = |(sum, count): (Option<i128>, Option<i64>)| Some(sum? as f64 / some(count)? as f64);
                 Ok(ColumnarValue::Array(Arc::new(sums.iter().zip(counts.iter()).map(mean).collect::<Float64Array>())))
             }
             (DataType::Decimal128(_, from), DataType::Decimal128(precision, to)) => {
-                let finer = u32::try_from(to - from).ok().and_then(|places| 10_i128.checked_pow(places)).ok_or_else(|| not_of(&self.result))?;
                 let sums = sums.as_primitive::<Decimal128Type>();
                 let mean = |(sum, count): (Option<i128>, Option<i64>)| match (sum, some(count)) {
-                    (Some(sum), Some(count)) => quotient(sum, finer, count, *precision, *to).map(Some),
+                    (Some(sum), Some(count)) => numbers::mean(i256::from_i128(sum), i128::from(count), *from, (*precision, *to)).map(Some),
                     _ => Ok(None),
                 };
                 let means = sums.iter().zip(counts.iter()).map(mean).collect::<Result<Vec<_>>>()?;
@@ -62,13 +63,6 @@ impl ScalarUDFImpl for Mean {
 /// A count that something can be divided by.
 fn some(count: Option<i64>) -> Option<i64> {
     count.filter(|count| *count > 0)
-}
-
-fn quotient(sum: i128, finer: i128, count: i64, precision: u8, scale: i8) -> Result<i128> {
-    let overflow = || DataFusionError::Execution("Arithmetic Overflow in AvgAccumulator".to_owned());
-    let mean = sum.checked_mul(finer).ok_or_else(overflow)? / i128::from(count);
-    Decimal128Type::validate_decimal_precision(mean, precision, scale).map_err(|_| overflow())?;
-    Ok(mean)
 }
 
 fn not_of(result: &DataType) -> DataFusionError {
@@ -96,16 +90,17 @@ mod tests {
 
     #[test]
     fn a_mean_of_integers_is_a_double() {
-        let found = mean(&DataType::Float64, Arc::new(Int64Array::from(vec![Some(7), None, Some(-1)])), vec![2, 0, 3]).unwrap();
+        let sums = Decimal128Array::from(vec![Some(7), None, Some(-1)]).with_precision_and_scale(38, 0).unwrap();
+        let found = mean(&DataType::Float64, Arc::new(sums), vec![2, 0, 3]).unwrap();
         assert_eq!(found.as_primitive::<arrow::datatypes::Float64Type>().iter().collect::<Vec<_>>(), [Some(3.5), None, Some(-1.0 / 3.0)]);
     }
 
     #[test]
-    fn a_mean_of_money_is_cut_off_after_six_places() {
+    fn a_mean_of_money_is_rounded_half_away_from_zero() {
         let money = |cents: Vec<Option<i128>>| -> ArrayRef { Arc::new(Decimal128Array::from(cents).with_precision_and_scale(25, 2).unwrap()) };
         let of = DataType::Decimal128(19, 6);
         let found = mean(&of, money(vec![Some(200), Some(-200), None, Some(5)]), vec![3, 3, 0, 1]).unwrap();
-        assert_eq!(found.as_primitive::<Decimal128Type>().iter().collect::<Vec<_>>(), [Some(666_666), Some(-666_666), None, Some(50_000)]);
+        assert_eq!(found.as_primitive::<Decimal128Type>().iter().collect::<Vec<_>>(), [Some(666_667), Some(-666_667), None, Some(50_000)]);
         assert_eq!(found.data_type(), &of);
         assert!(mean(&of, money(vec![Some(10_i128.pow(24))]), vec![1]).is_err());
     }

@@ -17,9 +17,11 @@ use datafusion::optimizer::{ApplyOrder, Optimizer, OptimizerConfig, OptimizerRul
 use super::groups::GroupsTable;
 use super::mean;
 use super::meaning::{Meaning, meaning, scan_under};
+use super::whole;
 use crate::aggregate::{Aggregation, Function, Group, Measure};
 use crate::catalog::DEFAULT_SCHEMA;
 use crate::joins::{JoinedTable, PushDownJoin};
+use crate::numbers::WHOLE;
 use crate::predicate::Predicate;
 use crate::table::{Origin, Relation, Request, Support};
 
@@ -113,7 +115,12 @@ struct Answer {
 /// A column of the aggregate, by places in the store's answer.
 enum Output {
     Same(usize),
-    Mean { sum: usize, count: usize },
+    /// A sum of integers, which has come in more than 64 bits.
+    Whole(usize),
+    Mean {
+        sum: usize,
+        count: usize,
+    },
 }
 
 /// What an aggregate function is in measures.
@@ -140,7 +147,11 @@ impl Answer {
         let mut measures: Vec<Measure> = Vec::new();
         for expr in &aggregate.aggr_expr {
             columns.push(match measured(expr, &meant, rows)? {
-                Measured::One(measure) => Output::Same(behind + place(&mut measures, measure)),
+                Measured::One(measure) => {
+                    let is_whole = measure.function == Function::Sum && measure.data_type(rows)? == WHOLE;
+                    let index = behind + place(&mut measures, measure);
+                    if is_whole { Output::Whole(index) } else { Output::Same(index) }
+                }
                 Measured::Mean { sum, count } => Output::Mean { sum: behind + place(&mut measures, sum), count: behind + place(&mut measures, count) },
             });
         }
@@ -162,6 +173,7 @@ impl Answer {
         let fields = self.aggregation.schema.fields();
         self.columns.iter().zip(aggregate.schema.fields()).all(|(output, wanted)| match output {
             Output::Same(index) => fields.get(*index).is_some_and(|field| field.data_type() == wanted.data_type() && (wanted.is_nullable() || !field.is_nullable())),
+            Output::Whole(_) => *wanted.data_type() == DataType::Int64 && wanted.is_nullable(),
             Output::Mean { .. } => wanted.is_nullable(),
         })
     }
@@ -171,6 +183,7 @@ impl Answer {
         let column = |index: usize| Expr::Column(Column::new(Some(name.clone()), self.aggregation.schema.field(index).name()));
         let value = |output: &Output, data_type: &DataType| match output {
             Output::Same(index) => column(*index),
+            Output::Whole(index) => whole::function().call(vec![column(*index)]),
             Output::Mean { sum, count } => mean::function(data_type.clone()).call(vec![column(*sum), column(*count)]),
         };
         let named = self.columns.iter().zip(aggregate.schema.iter());

@@ -9,7 +9,7 @@ use serde_json::{Value as Json, json};
 
 use super::matching::{depth, matching};
 use crate::errors::QueryError;
-use crate::fulltext::misplaced;
+use crate::fulltext::{Misuse, misplaced};
 use crate::predicate::{Op, Predicate, Truth, Value};
 use crate::search::{Kind, kind};
 use crate::table::{Order, Request, Support};
@@ -62,7 +62,7 @@ fn is_exact(schema: &Schema, predicate: &Predicate) -> Result<bool, QueryError> 
         Predicate::Compare { column, value, .. } => fits(*column, value),
         Predicate::In { column, values } => values.len() <= MAX_VALUES && values.iter().all(|value| fits(*column, value)),
         Predicate::StartsWith { column, text } => kind(schema, *column) == Kind::Whole && text.len() < MAX_TERM,
-        Predicate::Match { column, .. } if kind(schema, *column) != Kind::Analysed => return Err(misplaced()),
+        Predicate::Match { column, .. } if kind(schema, *column) != Kind::Analysed => return Err(misplaced(Misuse::Column)),
         Predicate::Match { .. } => true,
         Predicate::And(members) | Predicate::Or(members) => {
             let mut all = members.len() <= MAX_MEMBERS;

@@ -2,8 +2,9 @@
 //!
 //! What must stay true: a point is in one statement and no other. The points of years that InfluxDB does not know are read one by one, their
 //! time is made up; so are those of the first and the last bins that it has, which it cuts at the ends of its own time (seen at 2.7). Its
-//! sums wrap at 64 bits, which sums of integers do in SQL, too; one of money surely has not where it is of few transactions, or where a double
-//! says that it is far from that. Where it may have, it is added up anew from the points.
+//! sums wrap at 64 bits. Those of integers are of transactions that there have been, of alerts among them and of their scores, and do not come near that;
+//! one of money surely has not where it is of few transactions, or where a double says that it is far from that. Where it may have, it is added up anew
+//! from the points.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -28,8 +28,7 @@ pub(super) const FUNCTION_NUMBER: &str = "to_regproc";
 pub(super) const SCHEMA_NAME: &str = "wardhouse_schema_name";
 
 /// What there is none of.
-const TEXT_NULL: [&str; 21] = [
-    "col_description",
+const TEXT_NULL: [&str; 20] = [
     "current_setting",
     "inet_client_addr",
     "inet_server_addr",
@@ -104,6 +103,7 @@ pub(super) fn all(oids: &Arc<Oids>) -> Vec<Arc<ScalarUDF>> {
         fixed("pg_char_to_encoding", ScalarValue::Int32(Some(6))),
         fixed("pg_encoding_max_length", ScalarValue::Int32(Some(4))),
         of_rows("obj_description", Kind::Description, oids),
+        of_rows("col_description", Kind::ColumnDescription, oids),
         of_rows("pg_size_pretty", Kind::Size, oids),
         of_rows(IS_VISIBLE, Kind::Visible, oids),
         of_rows(RELATION_NAME, Kind::RelationName, oids),
@@ -166,6 +166,8 @@ enum Kind {
     Privilege,
     /// The description of a relation or schema.
     Description,
+    /// The description of a column.
+    ColumnDescription,
     /// Bytes as people read them.
     Size,
     /// Whether a relation is found in a path.
@@ -242,6 +244,11 @@ impl ScalarUDFImpl for OfRows {
                 Arc::new(numbers(first)?.as_primitive::<Int32Type>().iter().zip(paths.iter()).map(visible).collect::<BooleanArray>())
             }
             Kind::Description => each(first, |oid| oids.of(oid).map(|relation| relation.description.clone()))?,
+            Kind::ColumnDescription => {
+                let (relations, places) = (numbers(first)?, numbers(last)?);
+                let meaning = |(oid, place): (Option<i32>, Option<i32>)| *oids.of(oid?)?.columns.get(usize::try_from(place?.checked_sub(1)?).ok()?)?;
+                Arc::new(relations.as_primitive::<Int32Type>().iter().zip(places.as_primitive::<Int32Type>()).map(meaning).collect::<StringArray>())
+            }
             Kind::RelationName => each(first, |oid| oids.shown(oid, &[DEFAULT_SCHEMA.to_owned()]))?,
             Kind::RelationNumber => {
                 let paths = texts(last)?;

@@ -11,6 +11,7 @@ use datafusion::common::{DataFusionError, Result};
 use datafusion_pg_catalog::pg_catalog::PgCatalogStaticTables;
 
 use super::{INFORMATION_SCHEMA, PG_CATALOG, names};
+use crate::meanings;
 use crate::table::Relation;
 
 /// The first number that is not PostgreSQL's own (`FirstNormalObjectId` in src/include/access/transam.h).
@@ -33,6 +34,8 @@ pub(super) struct Numbered {
     pub(super) name: String,
     pub(super) oid: i32,
     pub(super) description: String,
+    /// What its columns mean, in their order.
+    pub(super) columns: Vec<Option<&'static str>>,
 }
 
 /// The numbers of what there is.
@@ -58,7 +61,14 @@ impl Oids {
                 schemas.push((relation.schema_name.to_owned(), FIRST + next));
             }
             let next = i32::try_from(ours.len()).map_err(|_| too_many())?;
-            ours.push(Numbered { schema: relation.schema_name.to_owned(), name: relation.name.clone(), oid: FIRST_RELATION + next, description: relation.description.clone() });
+            let table = relation.qualified_name();
+            ours.push(Numbered {
+                schema: relation.schema_name.to_owned(),
+                name: relation.name.clone(),
+                oid: FIRST_RELATION + next,
+                description: relation.description.clone(),
+                columns: relation.scan.schema().fields().iter().map(|field| meanings::meaning(&table, field.name())).collect(),
+            });
         }
         let (mut types, mut system) = (HashMap::new(), HashMap::new());
         for batch in fixed.pg_type.data() {

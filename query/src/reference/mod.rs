@@ -4,7 +4,6 @@
 //! `WARDHOUSE_WRITE_DOCS=1 cargo test -p wh-query reference` writes it anew.
 
 mod asked;
-mod meanings;
 mod text;
 
 use std::path::PathBuf;
@@ -20,6 +19,7 @@ use wh_stores::redis::{RawRedis, RedisSettings};
 use wh_stores::{Durability, ServerUrl};
 
 use crate::catalog;
+use crate::meanings;
 use crate::places::{Places, Stores};
 use crate::queries::Queries;
 use crate::table::Relation;

@@ -1,6 +1,6 @@
 //! Scanning a table of a SQLite file.
 //!
-//! What must stay true: one connection a part, opened and read on the blocking thread that runs it, interrupted when its rows
+//! What must stay true: one connection a part, taken and read on the blocking thread that runs it, interrupted when its rows
 //! are no longer wanted; the rows of all parts together are the rows of one statement over all keys.
 
 use std::any::Any;
@@ -11,7 +11,7 @@ use rusqlite::types::{Value as SqlValue, ValueRef};
 use rusqlite::{Connection, Rows, params_from_iter};
 
 use super::aggregates::{self, Form};
-use super::connect::Store;
+use super::connect::{Interrupt, Store};
 use super::dialect::{self, Sql};
 use super::survey;
 use super::tables::Table;
@@ -21,6 +21,7 @@ use crate::errors::QueryError;
 use crate::exec::Sink;
 use crate::parts::{self, Turn, Turns};
 use crate::predicate::{Predicate, Value};
+use crate::surveys::Surveys;
 use crate::table::{Order, Prepared, Request, Scan, Support, Survey};
 
 /// A table of a SQLite file, as something that can be scanned.
@@ -30,11 +31,24 @@ pub(crate) struct SqliteScan {
     pub(crate) table: Arc<Table>,
     /// Where it is a join, the table that has about as many rows.
     like: Option<Arc<Table>>,
+    surveys: Arc<Surveys>,
 }
 
 impl SqliteScan {
     pub(super) fn new(store: Arc<Store>, table: Table) -> SqliteScan {
-        SqliteScan { store, table: Arc::new(table), like: None }
+        SqliteScan { store, table: Arc::new(table), like: None, surveys: Arc::default() }
+    }
+
+    fn look(&self) -> Result<Survey, QueryError> {
+        let reader = self.store.connect()?;
+        let surveyed = survey::look(&reader, self.like.as_ref().unwrap_or(&self.table)).map_err(|error| self.store.failed(&error))?;
+        self.store.keep(reader);
+        Ok(surveyed)
+    }
+
+    /// What is known of it by what is known of its table. The keys of one table are not those of a join.
+    fn own(&self, survey: Survey) -> Survey {
+        if self.like.is_some() { Survey { keys: Vec::new(), ..survey } } else { survey }
     }
 }
 
@@ -62,10 +76,11 @@ impl Scan for SqliteScan {
     }
 
     fn survey(&self) -> Result<Survey, QueryError> {
-        let connection = self.store.connect()?;
-        let surveyed = survey::look(&connection, self.like.as_ref().unwrap_or(&self.table)).map_err(|error| self.store.failed(&error))?;
-        // The keys of one table are not those of a join.
-        Ok(if self.like.is_some() { Survey { keys: Vec::new(), ..surveyed } } else { surveyed })
+        self.surveys.recent(|| self.look()).map(|survey| self.own(survey))
+    }
+
+    fn surveyed(&self) -> Option<Survey> {
+        self.surveys.known().map(|survey| self.own(survey))
     }
 
     fn prepare(&self, request: &Request, survey: &Survey) -> Result<Arc<dyn Prepared>, QueryError> {
@@ -91,8 +106,9 @@ impl Scan for SqliteScan {
         }
         let table = self.table.joined(&other.table, on)?;
         // A row of one finds at most one of the other where the other's column is unique.
-        let like = if on.iter().any(|(_, right)| other.is_unique(*right)) { &self.table } else { &other.table };
-        Some(Arc::new(SqliteScan { like: Some(Arc::clone(like)), ..SqliteScan::new(Arc::clone(&self.store), table) }))
+        let like = if on.iter().any(|(_, right)| other.is_unique(*right)) { self } else { other };
+        let (store, surveys) = (Arc::clone(&self.store), Arc::clone(&like.surveys));
+        Some(Arc::new(SqliteScan { store, table: Arc::new(table), like: Some(Arc::clone(&like.table)), surveys }))
     }
 }
 
@@ -141,22 +157,28 @@ impl Prepared for SqliteQuery {
             Turn::All => None,
             Turn::Nothing => return Ok(()),
         };
-        let connection = self.scan.store.connect()?;
-        let interrupt = connection.get_interrupt_handle();
-        if !sink.on_stop(move || interrupt.interrupt()) {
+        let store = &self.scan.store;
+        let reader = store.connect()?;
+        let interrupt = Interrupt::of(&reader);
+        let stopping = interrupt.clone();
+        if !sink.on_stop(move || stopping.interrupt()) {
             return Ok(());
         }
         match ranges {
-            None => self.run_one(&connection, late, None, sink).map(|_| ()),
+            None => {
+                self.run_one(&reader, late, None, sink)?;
+            }
             Some(ranges) => {
                 for keys in ranges {
-                    if !self.run_one(&connection, late, Some(*keys), sink)? {
+                    if !self.run_one(&reader, late, Some(*keys), sink)? {
                         break;
                     }
                 }
-                Ok(())
             }
         }
+        interrupt.disarm();
+        store.keep(reader);
+        Ok(())
     }
 }
 
@@ -173,7 +195,7 @@ impl SqliteQuery {
             None => self.scan.statement(&self.request, late, keys)?,
             Some(aggregation) => self.scan.of_groups(&self.request, aggregation, late)?,
         };
-        let mut statement = connection.prepare(&sql.text).map_err(|error| store.failed(&error))?;
+        let mut statement = connection.prepare_cached(&sql.text).map_err(|error| store.failed(&error))?;
         let mut rows = statement.query(params_from_iter(sql.values.iter().map(bound))).map_err(|error| store.failed(&error))?;
         match &self.aggregation {
             Some(aggregation) => hand_over(store, &mut rows, &aggregates::forms(&self.scan.table, aggregation), sink),

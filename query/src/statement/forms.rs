@@ -5,17 +5,20 @@
 
 mod instants;
 mod patterns;
+mod series;
+mod similar;
 mod types;
 
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Array, ArrayElemTypeDef, BinaryOperator, CastKind, DataType as SqlType, Expr as SqlExpr, UnaryOperator, Value, ValueWithSpan, VisitMut, VisitorMut,
+    Array, ArrayElemTypeDef, BinaryOperator, CastKind, DataType as SqlType, Expr as SqlExpr, LimitClause, Query, Select, UnaryOperator, Value, ValueWithSpan, VisitMut, VisitorMut,
 };
 
 use crate::json::array_texts;
 
 pub(super) use instants::unknown_pattern;
+pub(super) use similar::untranslated;
 
 /// Most elements of an array that become comparisons in a chain.
 const MOST_COMPARED: usize = 100;
@@ -32,10 +35,32 @@ struct Rewriter;
 impl VisitorMut for Rewriter {
     type Break = std::convert::Infallible;
 
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<Self::Break> {
+        series::as_rows(&mut select.projection);
+        ControlFlow::Continue(())
+    }
+
+    // `FETCH FIRST 3 ROWS ONLY` is `LIMIT 3`.
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Self::Break> {
+        let is_plain = query.fetch.as_ref().is_some_and(|fetch| !fetch.with_ties && !fetch.percent);
+        let first = match &query.limit_clause {
+            None => Some(None),
+            Some(LimitClause::LimitOffset { limit: None, offset, limit_by }) if limit_by.is_empty() => Some(offset.clone()),
+            Some(_) => None,
+        };
+        if is_plain && let Some(offset) = first {
+            let one = || literal(Value::Number("1".to_owned(), false));
+            let limit = query.fetch.take().map(|fetch| fetch.quantity.unwrap_or_else(one));
+            query.limit_clause = Some(LimitClause::LimitOffset { limit, offset, limit_by: Vec::new() });
+        }
+        ControlFlow::Continue(())
+    }
+
     // What is inside has been rewritten.
     fn post_visit_expr(&mut self, expr: &mut SqlExpr) -> ControlFlow<Self::Break> {
         match expr {
             SqlExpr::Like { pattern, escape_char, .. } | SqlExpr::ILike { pattern, escape_char, .. } => patterns::with_backslashes(pattern, escape_char),
+            SqlExpr::SimilarTo { .. } => similar::as_regular_expression(expr),
             SqlExpr::Function(function) => instants::with_signs(function),
             SqlExpr::Cast { data_type, .. } => types::unqualified(data_type),
             SqlExpr::IsDistinctFrom(..) | SqlExpr::IsNotDistinctFrom(..) => replace(expr, bound_tighter),
@@ -215,6 +240,15 @@ mod tests {
         assert_eq!(rewritten("a = ANY('{1}'::INT[])"), "a IN ('1'::INT)");
         assert_eq!(rewritten("a = ANY(b)"), "a = ANY(b)");
         assert_eq!(rewritten("a = ANY('no array')"), "a = ANY('no array')");
+    }
+
+    #[test]
+    fn similar_to_and_fetch_are_put_into_other_words() {
+        assert_eq!(rewritten("a SIMILAR TO 'b%' AND c"), "((a) ~ '\\A(?s:b.*)\\z') AND c");
+        assert_eq!(rewritten("a NOT SIMILAR TO 'b!%' ESCAPE '!'"), "((a) !~ '\\A(?s:b%)\\z')");
+        assert_eq!(rewritten("a SIMILAR TO NULL"), "CAST(NULL AS BOOLEAN)");
+        assert_eq!(rewritten("a FETCH FIRST 3 ROWS ONLY"), "a LIMIT 3");
+        assert_eq!(rewritten("a FETCH NEXT ROW ONLY"), "a LIMIT 1");
     }
 
     #[test]

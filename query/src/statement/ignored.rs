@@ -5,9 +5,9 @@
 
 use std::ops::ControlFlow;
 
-use datafusion::sql::sqlparser::ast::{Expr as SqlExpr, ObjectName, Query, SetExpr, SetOperator, SetQuantifier, TableFactor, Visit, Visitor};
+use datafusion::sql::sqlparser::ast::{Expr as SqlExpr, ObjectName, Query, Select, SetExpr, SetOperator, SetQuantifier, TableFactor, TopQuantity, Visit, Visitor};
 
-use super::forms;
+use super::{forms, windows};
 use crate::errors::QueryError;
 use crate::fulltext::idents;
 
@@ -32,13 +32,30 @@ impl Visitor for Ignored {
     type Break = QueryError;
 
     fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<QueryError> {
+        if let Some(lock) = query.locks.first() {
+            return refused(format!("{lock} is not supported: nothing is written here, so that nothing is locked"), "leave it out");
+        }
         sets(&query.body)
+    }
+
+    fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<QueryError> {
+        if let Some(top) = &select.top {
+            let rows = match &top.quantity {
+                Some(TopQuantity::Constant(rows)) => rows.to_string(),
+                _ => "5".to_owned(),
+            };
+            return refused("TOP is not supported", &format!("write LIMIT {rows} at the end of the query"));
+        }
+        windows::check(select)
     }
 
     fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<QueryError> {
         match factor {
             TableFactor::Table { sample: Some(_), .. } | TableFactor::Derived { sample: Some(_), .. } => {
                 refused("TABLESAMPLE is not supported", "WHERE random() < 0.1 keeps about a tenth of the rows")
+            }
+            TableFactor::Table { with_ordinality: true, .. } | TableFactor::Function { with_ordinality: true, .. } | TableFactor::UNNEST { with_ordinality: true, .. } => {
+                refused("WITH ORDINALITY is not supported", "number the rows in the select list: row_number() OVER ()")
             }
             _ => ControlFlow::Continue(()),
         }
@@ -48,6 +65,9 @@ impl Visitor for Ignored {
         match expr {
             SqlExpr::Collate { collation, .. } if !is_by_code_points(collation) => {
                 refused(format!("there is no collation {collation}: text is compared by its code points"), "leave COLLATE out, or sort by lower(…)")
+            }
+            SqlExpr::SimilarTo { .. } if forms::untranslated(expr) => {
+                refused("SIMILAR TO takes a pattern of SQL that is written in the statement", "compare with a regular expression: text ~ '^(…)$'")
             }
             SqlExpr::Function(function) => match forms::unknown_pattern(function) {
                 Some(pattern) => refused(format!("not all of the pattern '{pattern}' is known to to_char"), "write it in the signs of strftime: to_char(timestamp, '%A %d %B')"),
@@ -83,7 +103,11 @@ mod tests {
             ("SELECT count(*) FROM (SELECT 1 INTERSECT ALL SELECT 1) AS t", "INTERSECT ALL"),
             ("WITH t AS (SELECT 1 UNION SELECT 2 EXCEPT ALL SELECT 3) SELECT * FROM t", "EXCEPT ALL"),
             ("SELECT user_id FROM transactions ORDER BY user_id COLLATE \"de_DE\"", "de_DE"),
+            ("SELECT user_id FROM transactions LIMIT 1 FOR UPDATE", "FOR UPDATE"),
+            ("SELECT TOP 5 * FROM transactions", "TOP"),
             ("SELECT to_char(timestamp, 'Day') FROM transactions", "'Day'"),
+            ("SELECT * FROM unnest(ARRAY[1]) WITH ORDINALITY AS t (a, b)", "WITH ORDINALITY"),
+            ("SELECT * FROM transactions WHERE user_id SIMILAR TO description", "SIMILAR TO"),
             ("EXPLAIN SELECT user_id COLLATE \"en-x-icu\" FROM transactions", "en-x-icu"),
         ] {
             let error = read(sql).unwrap_err();

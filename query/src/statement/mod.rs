@@ -13,6 +13,7 @@ mod ignored;
 mod kept;
 mod reading;
 mod tokens;
+mod windows;
 
 use datafusion::sql::parser::Statement as DfStatement;
 use datafusion::sql::sqlparser::tokenizer::TokenWithSpan;

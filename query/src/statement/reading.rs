@@ -9,7 +9,7 @@ use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use super::bounds::{self, RECURSION, Width};
 use super::dialect::Statements;
-use super::tokens::Cursor;
+use super::tokens::{Cursor, says};
 use super::{Reading, effort, forms, ignored, read_only, refused};
 use crate::errors::{QueryError, nearest};
 use crate::fulltext;
@@ -28,7 +28,8 @@ pub(super) fn read(tokens: &[TokenWithSpan], action: Action) -> Result<Reading, 
     if explains > MAX_EXPLAINS {
         return Err(QueryError::TooComplex { message: "EXPLAIN takes one query".to_owned() });
     }
-    let parse = || -> Result<_, DataFusionError> { DFParserBuilder::new(tokens.to_vec()).with_dialect(&Statements).with_recursion_limit(RECURSION).build()?.parse_statements() };
+    let kept = obeyed(tokens)?;
+    let parse = || -> Result<_, DataFusionError> { DFParserBuilder::new(kept).with_dialect(&Statements).with_recursion_limit(RECURSION).build()?.parse_statements() };
     let mut statements = parse().map_err(|error| suggest(QueryError::from(error), tokens))?;
     let (Some(statement), true) = (statements.pop_front(), statements.is_empty()) else {
         return Err(refused("one statement at a time: send them one after the other"));
@@ -94,6 +95,45 @@ fn allowed(statement: DfStatement) -> Result<(DfStatement, usize), QueryError> {
         DfStatement::CopyTo(_) => Err(read_only("COPY")),
         DfStatement::Reset(_) => Err(refused("EXPLAIN takes a query")),
     }
+}
+
+/// Options of EXPLAIN that PostgreSQL has, and that say nothing here.
+const WITHOUT_EFFECT: [&str; 6] = ["BUFFERS", "GENERIC_PLAN", "MEMORY", "SERIALIZE", "SETTINGS", "WAL"];
+/// Those that are obeyed.
+const OBEYED: [&str; 8] = ["ANALYZE", "VERBOSE", "FORMAT", "METRICS", "LEVEL", "TIMING", "SUMMARY", "COSTS"];
+
+/// The tokens without those options of `EXPLAIN (…)` that have no effect; what is not known is refused by its name.
+fn obeyed(tokens: &[TokenWithSpan]) -> Result<Vec<TokenWithSpan>, QueryError> {
+    let as_they_are = || Ok(tokens.to_vec());
+    let mut saying = tokens.iter().enumerate().filter(|(_, token)| says(token));
+    let (Some((_, first)), Some((open, second))) = (saying.next(), saying.next()) else { return as_they_are() };
+    let explains = matches!(&first.token, Token::Word(word) if word.quote_style.is_none() && word.value.eq_ignore_ascii_case("EXPLAIN"));
+    let Some(close) = tokens.iter().position(|token| token.token == Token::RParen).filter(|close| explains && second.token == Token::LParen && *close > open) else {
+        return as_they_are();
+    };
+    let (before, rest) = tokens.split_at(open);
+    let (inner, behind) = rest.split_at(close - open);
+    let mut kept = before.to_vec();
+    let mut some = false;
+    for option in inner.get(1..).unwrap_or_default().split(|token| token.token == Token::Comma) {
+        let mut cursor = Cursor::of(option);
+        // `EXPLAIN (SELECT …)`
+        let Some(name) = cursor.peek_word().filter(|name| !["SELECT", "WITH", "VALUES", "TABLE"].contains(&name.as_str())) else { return as_they_are() };
+        cursor.next();
+        let is_text = name == "FORMAT" && cursor.peek_word().is_some_and(|format| format == "TEXT");
+        if WITHOUT_EFFECT.contains(&name.as_str()) || is_text {
+            continue;
+        }
+        if !OBEYED.contains(&name.as_str()) {
+            let hint = Some("there are ANALYZE, VERBOSE and FORMAT".to_owned());
+            return Err(QueryError::Refused { message: format!("EXPLAIN has no option {name} here"), hint });
+        }
+        kept.push(TokenWithSpan { token: if some { Token::Comma } else { Token::LParen }, span: second.span });
+        kept.extend_from_slice(option);
+        some = true;
+    }
+    kept.extend_from_slice(if some { behind } else { behind.get(1..).unwrap_or_default() });
+    Ok(kept)
 }
 
 /// Whether it is a statement that reads.

@@ -1,6 +1,6 @@
 //! How far each store has come, and how far behind the stage that emits its stream that is.
 
-use wh_schemas::position::LOG_STREAM;
+use wh_schemas::position::{LOG_STREAM, WITNESS_STREAM};
 
 use super::Own;
 use crate::places::Stores;
@@ -13,8 +13,8 @@ pub(super) fn rows(stores: &Stores) -> Vec<Vec<Own>> {
     let published = [("ledger", &stores.ledger), ("documents", &stores.documents), ("metrics", &stores.metrics), ("search", &stores.search)];
     let mut rows = Vec::new();
     for (store, published) in published {
-        // Which log the positions are of is no position.
-        for position in published.positions().unwrap_or_default().into_iter().filter(|position| position.stream != LOG_STREAM) {
+        // Which log the positions are of, and what was taken from it last, is no position.
+        for position in published.positions().unwrap_or_default().into_iter().filter(|position| ![LOG_STREAM, WITNESS_STREAM].contains(&position.stream.as_str())) {
             let reached = match position.stream.as_str() {
                 "scorer" => scorer.get(&position.partition).copied(),
                 // The stream has one partition; of the others of its topic a sink publishes too that it has come through.

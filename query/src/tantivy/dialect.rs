@@ -11,7 +11,7 @@ use ::tantivy::{Index, TantivyError, Term};
 use arrow::datatypes::Schema;
 
 use crate::errors::QueryError;
-use crate::fulltext::misplaced;
+use crate::fulltext::{Misuse, misplaced};
 use crate::predicate::{Op, Predicate, Truth, Value};
 use crate::search::{Kind, MAX_QUERY, fault, kind, parsed};
 use crate::table::Support;
@@ -41,7 +41,7 @@ pub(crate) fn support(schema: &Schema, predicate: &Predicate) -> Result<Support,
         },
         Predicate::Match { column, query } => {
             if kind(schema, *column) != Kind::Analysed {
-                return Err(misplaced());
+                return Err(misplaced(Misuse::Column));
             }
             parsed(query)?;
             true

@@ -41,7 +41,8 @@ impl SearchIndex {
     pub(crate) fn failed(&self, what: &dyn fmt::Display) -> QueryError {
         QueryError::Store {
             role: "search",
-            message: format!("{}: {}", self.path.display(), what.to_string().chars().take(200).collect::<String>()),
+            // Without the file that it may quote.
+            message: format!("{}: {}", self.path.display(), what.to_string().split(" Content: ").next().unwrap_or_default().chars().take(200).collect::<String>()),
             remedy: "stop `wardhouse up`, move the folder away and start again: the log fills it anew as far as it reaches back".to_owned(),
         }
     }

@@ -39,7 +39,7 @@ const ASKED: [&str; 37] = [
     "SELECT risk_level, count(*), max(risk_score), sum(state_epoch) FROM documents.explanations GROUP BY risk_level",
     "SELECT department, sum(amount_sum), sum(transactions), min(time) FROM metrics.throughput GROUP BY department",
     "SELECT department, sum(amount_sum), max(score_max), sum(transactions) FROM transaction_summary GROUP BY department",
-    "SELECT sum(total_transactions), min(user_id), max(first_seen) FROM user_profiles",
+    "SELECT sum(total_transactions), min(user_id), max(first_seen) FROM user_profiles WHERE total_transactions < 1000000",
     "SELECT u.user_id, t.n FROM user_profiles u JOIN (SELECT user_id, count(*) AS n FROM transactions GROUP BY user_id) AS t ON t.user_id = u.user_id",
     "SELECT a.severity, count(*), sum(t.amount) FROM transactions t JOIN risk_alerts a ON a.transaction_id = t.transaction_id WHERE t.risk_score > 75 GROUP BY a.severity",
     "SELECT t.user_id, a.n FROM transactions t JOIN (SELECT transaction_id, count(*) AS n FROM risk_alerts GROUP BY 1) AS a USING (transaction_id) WHERE t.partition = 0",

@@ -39,6 +39,9 @@ fn money_faults_are_named() {
     for (value, code) in [
         ("-5", "amount:not_positive"),
         ("0", "amount:not_positive"),
+        ("-1e300", "amount:not_positive"),
+        ("\"-1e300\"", "amount:not_positive"),
+        ("-1.005", "amount:too_many_places"),
         ("1.005", "amount:too_many_places"),
         ("\"NaN\"", "amount:not_a_number"),
         ("\"inf\"", "amount:not_a_number"),

@@ -26,6 +26,8 @@ const LEASH: f64 = 1.386_294_361_119_890_6;
 /// How fast the anchor follows, a row.
 const ANCHOR_RATE: f64 = 1.0 / 4_000.0;
 
+/// No logarithm of an amount, and no deviation of one, is larger: that of the largest amount is 30.
+const LARGEST_LOG: f32 = 700.0;
 /// Mean absolute deviation of a normal distribution, in standard deviations.
 const MAD_OF_NORMAL: f64 = 0.797_884_560_802_865_4;
 
@@ -80,6 +82,11 @@ impl Amounts {
     #[must_use]
     pub fn count(&self) -> u32 {
         self.count
+    }
+
+    /// Whether the engine can go on with what was decoded: logarithms of amounts, and numbers at all.
+    pub(super) fn is_sound(&self) -> bool {
+        [self.location, self.deviation, self.anchor, self.largest].iter().all(|value| value.is_finite() && value.abs() <= LARGEST_LOG)
     }
 
     /// Bytes when serialised.

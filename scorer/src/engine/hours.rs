@@ -44,6 +44,13 @@ impl Hours {
         self.sum += 1;
     }
 
+    /// Whether the engine can go on with what was decoded: an hour for each count, and their sum.
+    pub(super) fn is_sound(&self) -> bool {
+        let sum: u32 = self.counts.iter().map(|count| u32::from(*count)).sum();
+        let whole = self.counts.is_empty() || (self.counts.len() == HOURS && sum > 0);
+        whole && sum == self.sum && self.counts.iter().all(|count| *count <= HALVE_AT)
+    }
+
     /// Bytes when serialised.
     pub(super) fn bytes(&self) -> usize {
         length(self.counts.len()) + self.counts.len() + varint(self.sum.into()) + varint(self.last.into())

@@ -4,6 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::encoded::{length, varint};
 
+/// Events after which all counts are halved.
+const HALVE_AT: u16 = 4_000;
+
 /// A fingerprint with how often and when it was last seen. About 9 bytes when serialised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Entry {
@@ -77,7 +80,7 @@ impl Known {
     /// Takes an event in.
     pub fn learn(&mut self, fingerprint: u32, hour: u32, capacity: usize) {
         self.seen += 1;
-        if self.seen >= 4_000 {
+        if self.seen >= HALVE_AT {
             // What is long past weighs less, so that a new habit is learnt in weeks.
             self.seen /= 2;
             self.novel /= 2;
@@ -110,6 +113,11 @@ impl Known {
         for entry in &mut self.entries {
             entry.last = entry.last.min(hour);
         }
+    }
+
+    /// Whether the engine can go on with what was decoded: no count of nothing, no more that was new than was seen.
+    pub(super) fn is_sound(&self) -> bool {
+        self.seen < HALVE_AT && self.novel <= self.seen && self.entries.iter().all(|entry| entry.count > 0)
     }
 
     /// Bytes when serialised.

@@ -39,6 +39,7 @@ pub use score::Score;
 use signals::Signals;
 use stream_time::{StreamTime, Timeliness};
 pub use user::UserState;
+pub(crate) use user::sound::{is_amount, is_time};
 use user::{Moment, Outcome};
 
 /// The names of reasons and patterns by user: a team's own rule cannot take one.

@@ -4,6 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::encoded::{length, signed, varint};
 
+/// Rows after which all counts are halved.
+const HALVE_AT: u16 = 4_000;
+
 /// One party. About 22 bytes when serialised.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Party {
@@ -140,7 +143,7 @@ impl Parties {
     pub fn learn(&mut self, fingerprint: u32, hour: u32, log_amount: f64, z: f64, odd_points: f64, quarantined: bool, capacity: usize) {
         if !quarantined {
             self.seen += 1;
-            if self.seen >= 4_000 {
+            if self.seen >= HALVE_AT {
                 self.seen /= 2;
                 self.novel /= 2;
                 self.again /= 2;
@@ -207,6 +210,11 @@ impl Parties {
         for party in &mut self.entries {
             (party.first, party.last) = (party.first.min(hour), party.last.min(hour));
         }
+    }
+
+    /// Whether the engine can go on with what was decoded: no more rows that were new, or another with a young party, than rows.
+    pub(super) fn is_sound(&self) -> bool {
+        self.seen < HALVE_AT && self.novel <= self.seen && self.again <= self.seen
     }
 
     /// Bytes when serialised.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use wh_schemas::TransactionType;
 
 use super::encoded::{length, signed, varint};
+use super::user::sound::{is_amount, is_kind, is_second};
 
 /// Rows that are remembered, in all.
 const CAPACITY: usize = 28;
@@ -180,6 +181,11 @@ impl Recent {
     /// Forgets the oldest row, where there are more than `keep`: whether it did.
     pub(super) fn forget_oldest(&mut self, keep: usize) -> bool {
         self.rows.len() > keep && self.rows.pop_front().is_some()
+    }
+
+    /// Whether the engine can go on with what was decoded: times, amounts and types that there are.
+    pub(super) fn is_sound(&self) -> bool {
+        self.rows.iter().all(|row| is_second(row.at) && is_amount(row.cents) && is_kind(row.kind))
     }
 
     /// Bytes when serialised.

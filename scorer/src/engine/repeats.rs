@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::encoded::{length, signed};
@@ -113,10 +114,12 @@ impl<'de> Deserialize<'de> for Repeats {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut hour = 0_u32;
         let rows = Vec::<Packed>::deserialize(deserializer)?;
+        if rows.len() > CAPACITY {
+            return Err(D::Error::custom("more rows than are remembered"));
+        }
         Ok(Repeats {
             rows: rows
                 .into_iter()
-                .take(CAPACITY)
                 .map(|Packed(parties, amount, step)| {
                     hour = hour.wrapping_add(step.cast_unsigned());
                     Row { parties, amount, hour }

@@ -1,6 +1,7 @@
 //! What the engine promises, on small streams.
 
 mod budget;
+mod damaged;
 mod dates;
 mod keys;
 

@@ -5,6 +5,7 @@
 
 mod fitting;
 mod learning;
+pub(super) mod sound;
 mod waiting;
 
 use serde::{Deserialize, Serialize};
@@ -137,9 +138,17 @@ pub enum StateError {
         /// The version found.
         found: u8,
     },
-    /// Cut short or altered.
+    /// Cut short or altered: it cannot be decoded, or is none that the engine makes.
     #[error("damaged state: {0}")]
     Damaged(String),
+}
+
+/// A state that was decoded, if the engine can go on with it.
+fn checked(state: UserState) -> Result<UserState, StateError> {
+    match state.fault() {
+        None => Ok(state),
+        Some(what) => Err(StateError::Damaged(format!("{what} that cannot be"))),
+    }
 }
 
 /// What a price is remembered by.
@@ -207,11 +216,11 @@ impl UserState {
     /// Reads what [`UserState::to_bytes`] wrote.
     ///
     /// # Errors
-    /// Another version, or damage.
+    /// Another version, or damage: also what can be decoded and is no state that the engine makes.
     pub fn from_bytes(bytes: &[u8]) -> Result<UserState, StateError> {
         match bytes.split_first() {
             Some((&STATE_VERSION, rest)) => match postcard::take_from_bytes(rest).map_err(|e| StateError::Damaged(e.to_string()))? {
-                (state, []) => Ok(state),
+                (state, []) => checked(state),
                 (_, behind) => Err(StateError::Damaged(format!("{} bytes too many", behind.len()))),
             },
             Some((found, _)) => Err(StateError::Version { found: *found }),

@@ -7,11 +7,13 @@
 
 use std::collections::VecDeque;
 
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use wh_schemas::Micros;
 use wh_schemas::time::SECOND;
 
 use super::encoded::{length, signed, varint};
+use super::user::sound::is_second;
 
 /// Events whose times are kept.
 pub const CAPACITY: usize = 256;
@@ -101,6 +103,13 @@ impl Window {
         self.times.len() > keep && self.times.pop_front().is_some()
     }
 
+    /// Whether the engine can go on with what was decoded: times that there are, in their order.
+    pub(super) fn is_sound(&self) -> bool {
+        let times = self.times.iter().is_sorted() && self.times.iter().all(|at| is_second(*at));
+        let minutes = self.minutes.iter().is_sorted_by(|(one, _), (next, _)| one < next);
+        times && minutes && self.minutes.iter().all(|(minute, _)| minute.checked_mul(60).is_some_and(is_second))
+    }
+
     /// Bytes when serialised.
     pub(super) fn bytes(&self) -> usize {
         let (mut before, mut minute_before) = (0, 0);
@@ -146,14 +155,17 @@ impl Serialize for Window {
 impl<'de> Deserialize<'de> for Window {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let packed = Packed::deserialize(deserializer)?;
+        if packed.steps.len() > CAPACITY || packed.minutes.len() > MINUTES {
+            return Err(D::Error::custom("more times than are kept"));
+        }
         let mut at: i64 = 0;
         let mut window = Window::default();
-        for step in packed.steps.into_iter().take(CAPACITY) {
+        for step in packed.steps {
             at = at.saturating_add(step);
             window.times.push_back(at);
         }
         let mut minute: i64 = 0;
-        for (step, count) in packed.minutes.into_iter().take(MINUTES) {
+        for (step, count) in packed.minutes {
             minute = minute.saturating_add(step);
             window.minutes.push_back((minute, count));
         }

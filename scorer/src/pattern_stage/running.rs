@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use hashbrown::HashSet;
+use wh_eventlog::lineage::Witness;
 use wh_eventlog::{Bytes, Record, Stored};
 use wh_schemas::Activity;
 use wh_schemas::position::Seq;
@@ -112,6 +113,9 @@ impl Running {
                     out.unreadable.push((stored.clone(), reason));
                 }
             }
+        }
+        if let Some(last) = records.last().filter(|last| last.offset + 1 == self.position.next_offset) {
+            self.record.last = Some(Witness::of(last));
         }
         self.emit(found, &mut out);
         out

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use wh_eventlog::gauges::Gauges;
 use wh_eventlog::retry::Backoff;
-use wh_eventlog::{Consumer, Log};
+use wh_eventlog::{Consumer, Log, lineage};
 use wh_schemas::Reaction;
 use wh_schemas::position::Seq;
 use wh_schemas::topics::ACCOUNT_ACTIVITY;
@@ -55,6 +55,15 @@ impl Stage {
             return Err(Reaction::fatal(
                 "patterns: the baselines store was made from another log: restore the log that belongs to it, or begin with an empty data folder (--data DIR)".to_owned(),
             ));
+        }
+        if let Some(PatternCheckpoint { position, record, .. }) = &found {
+            if position.next_offset > input.end {
+                let why = format!("the checkpoint of patterns goes on from offset {} of {ACCOUNT_ACTIVITY}, and this log ends at {}", position.next_offset, input.end);
+                return Err(lineage::set_back("baselines", &why));
+            }
+            if let Some(last) = &record.last {
+                last.check(&*self.log, "baselines", ACCOUNT_ACTIVITY, INPUT).await?;
+            }
         }
         let usable = found.filter(|found| found.position.next_offset >= input.start);
         let restored = match usable {

@@ -3,11 +3,13 @@
 //! What must stay true: at most [`STATE_BYTES`] serialised, whatever its ids look like; version byte first; in memory some 4 KB.
 
 use std::collections::VecDeque;
+use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 use wh_schemas::time::DAY;
 
 use super::StateError;
+use crate::engine::{is_amount, is_time};
 
 /// Most bytes of an account's state, serialised. Its name is the key and not counted.
 pub const STATE_BYTES: usize = 2_048;
@@ -22,6 +24,8 @@ const ID_BYTES: usize = 680;
 const EDGES: usize = 18;
 /// Most raised patterns kept.
 const RAISED: usize = 6;
+/// The years 1 to 9999, in days since 1970, and some more.
+const DAYS: RangeInclusive<i32> = -720_000..=2_940_000;
 
 /// Whether an event brought this account money.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -194,7 +198,23 @@ impl Account {
 
     pub(super) fn from_bytes(bytes: &[u8]) -> Result<Account, StateError> {
         let body = body_of(bytes)?;
-        postcard::from_bytes(body).map_err(|e| StateError::Damaged(e.to_string()))
+        let (account, behind): (Account, &[u8]) = postcard::take_from_bytes(body).map_err(|e| StateError::Damaged(e.to_string()))?;
+        if !behind.is_empty() {
+            return Err(StateError::Damaged(format!("{} bytes too many", behind.len())));
+        }
+        if account.is_sound() { Ok(account) } else { Err(StateError::Damaged("an account with times or amounts that cannot be".to_owned())) }
+    }
+
+    /// Whether what was decoded brings no arithmetic out of its range.
+    fn is_sound(&self) -> bool {
+        let events = self.recent.iter().all(|entry| is_time(entry.at) && is_amount(entry.cents));
+        let edges = self.edges.iter().all(|edge| DAYS.contains(&edge.first_day) && DAYS.contains(&edge.last_day));
+        is_time(self.first)
+            && (self.first_in == i64::MAX || is_time(self.first_in))
+            && self.used <= i64::MAX.unsigned_abs()
+            && events
+            && edges
+            && self.raised.iter().all(|raised| is_time(raised.at))
     }
 }
 

@@ -33,6 +33,10 @@ impl Stage {
 
     /// Writes the state of a partition. While the store is away, goes on without, up to the stated bound.
     pub(super) async fn checkpoint(&mut self, consumer: &mut dyn Consumer, partition: u32, stop: &CancellationToken) -> Result<(), Reaction> {
+        if !self.acknowledged(partition).await? {
+            self.partitions.remove(&partition);
+            return Ok(());
+        }
         let Some(running) = self.partitions.get_mut(&partition) else { return Ok(()) };
         let Some(scorer) = &mut running.scorer else { return Ok(()) };
         let position = scorer.position().clone();

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use wh_eventlog::gauges::Gauges;
 use wh_eventlog::retry::Backoff;
-use wh_eventlog::{Consumer, Log};
+use wh_eventlog::{Consumer, Log, lineage};
 use wh_schemas::Reaction;
 use wh_schemas::topics::{ACCEPTED_TRANSACTIONS, RISK_SCORES, SCORER_CONTROL};
 
@@ -17,6 +17,9 @@ use crate::control::{self, ControlState};
 use crate::dedup::Ids;
 use crate::partition::{PartitionRecord, PartitionScorer, Position};
 use crate::state::{Checkpoint, rebuild};
+
+/// Which store keeps the checkpoints.
+const BASELINES: &str = "baselines";
 
 impl Stage {
     /// Takes over the partitions that are assigned and not owned yet, as soon as the baselines store and the log allow.
@@ -51,6 +54,10 @@ impl Stage {
     /// Takes a partition over: from its checkpoint, else from the last snapshot, else by reading the log from its start.
     async fn take_over(&mut self, consumer: &mut dyn Consumer, partition: u32) -> Result<(), Reaction> {
         let (owner_epoch, found) = self.store.take_over(partition).await?;
+        let identity = self.log.identity().await?;
+        if let Some(checkpoint) = &found {
+            fits(&*self.log, partition, &identity, checkpoint.position.next_offset, &checkpoint.record).await?;
+        }
         let input = self.log.bounds(ACCEPTED_TRANSACTIONS, partition).await?;
         // A store that was restored from an old backup may be behind what the log still has.
         let found = found.filter(|checkpoint| checkpoint.position.next_offset >= input.start);
@@ -77,12 +84,7 @@ impl Stage {
                 )));
             }
         };
-        let identity = self.log.identity().await?;
-        if !record.log.is_empty() && record.log != identity {
-            return Err(Reaction::fatal(format!(
-                "partition {partition}: the baselines store was made from another log: restore the log that belongs to it, or begin with an empty data folder (--data DIR)"
-            )));
-        }
+        of_this_log(partition, &identity, &record)?;
         let mut record = PartitionRecord { log: identity, ..record };
         // What stands in the output is scored again under what the checkpoint says, whatever the settings say.
         let fresh = emitted.map_or(position.next_seq, |last| position.next_seq.max(last + 1));
@@ -114,6 +116,7 @@ impl Stage {
             Running {
                 scorer: Some(scorer),
                 owner_epoch,
+                producing: None,
                 emitted,
                 standing_alerts: rebuild::last_alerts(&*self.log, partition).await?,
                 checkpointed,
@@ -136,6 +139,29 @@ impl Stage {
             },
         );
         Ok(())
+    }
+}
+
+fn of_this_log(partition: u32, identity: &str, record: &PartitionRecord) -> Result<(), Reaction> {
+    if record.log.is_empty() || record.log == identity {
+        return Ok(());
+    }
+    Err(Reaction::fatal(format!(
+        "partition {partition}: the baselines store was made from another log: restore the log that belongs to it, or begin with an empty data folder (--data DIR)"
+    )))
+}
+
+/// Whether a checkpoint is of this log, and the log was not set back since: before anything of it is forgotten or written.
+async fn fits(log: &dyn Log, partition: u32, identity: &str, next_offset: u64, record: &PartitionRecord) -> Result<(), Reaction> {
+    of_this_log(partition, identity, record)?;
+    let end = log.bounds(ACCEPTED_TRANSACTIONS, partition).await?.end;
+    if next_offset > end {
+        let why = format!("its checkpoint goes on from offset {next_offset} of {ACCEPTED_TRANSACTIONS} partition {partition}, and this log ends at {end}");
+        return Err(lineage::set_back(BASELINES, &why));
+    }
+    match &record.last {
+        Some(last) => last.check(log, BASELINES, ACCEPTED_TRANSACTIONS, partition).await,
+        None => Ok(()),
     }
 }
 

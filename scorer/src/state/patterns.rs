@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
+use wh_eventlog::lineage::Witness;
 use wh_schemas::Reaction;
 use wh_schemas::position::Seq;
 
@@ -65,6 +66,9 @@ pub struct PatternRecord {
     pub output_offset: u64,
     /// The state was begun anew behind patterns that stand in the output: what is found again is known by its id and not emitted again.
     pub rebuilding: bool,
+    /// The last record of the input that was taken: a log that was set back holds another one there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last: Option<Witness>,
 }
 
 /// A state as it was checkpointed.

@@ -16,7 +16,7 @@ use super::{Checkpoint, CheckpointStore, Committed, Delta};
 use crate::dedup;
 use crate::engine::UserState;
 use crate::partition::{PartitionRecord, Position};
-pub use patterns::read_patterns;
+pub use patterns::{examine_patterns, read_patterns};
 
 /// The embedded baselines store.
 pub struct SqliteCheckpoints {

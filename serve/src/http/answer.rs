@@ -63,6 +63,9 @@ pub(super) async fn ask(
         session.set(name, &value).map_err(|error| told(&error))?;
     }
     let prepared = session.prepare(&asked.sql, &[]).await.map_err(|error| told(&error))?;
+    if *prepared.action() == Action::Empty && asked.sql.trim().is_empty() {
+        return Err(Fault::new(StatusCode::BAD_REQUEST, "42601", "there is no statement to run"));
+    }
     if matches!(prepared.action(), Action::Declare { .. } | Action::Fetch { .. } | Action::Close { .. }) {
         let message = "a cursor lives in a session, and each request has its own: run the query itself, its rows come as they are taken";
         return Err(Fault::new(StatusCode::BAD_REQUEST, "0A000", message));

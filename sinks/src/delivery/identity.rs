@@ -8,7 +8,7 @@ use wh_eventlog::Reader;
 use wh_eventlog::incidents::ANOTHER_LOG;
 use wh_schemas::{Reaction, ids};
 
-use super::Store;
+use super::{Store, witness};
 
 /// What is known of a store and the log that it is to be filled from.
 #[derive(Debug, Default)]
@@ -30,12 +30,13 @@ impl Binding {
     /// Compares the store with the log: whenever the store is asked where it stands, since it may have been restored meanwhile.
     ///
     /// # Errors
-    /// Fatal where the store was filled from another log; transient while one of them does not answer.
+    /// Fatal where the store was filled from another log, or the log was set back; transient while one of them does not answer.
     pub async fn check(&mut self, log: &dyn Reader, store: &mut dyn Store) -> Result<(), Reaction> {
         let ours = self.ours(log).await?;
         self.is_kept = false;
         let Some(theirs) = store.log().await? else { return Ok(()) };
         agree(store.role(), ours, theirs)?;
+        witness::check(log, store).await?;
         self.is_kept = true;
         Ok(())
     }

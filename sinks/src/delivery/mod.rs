@@ -7,6 +7,7 @@ pub mod runner;
 #[cfg(test)]
 mod simulation;
 pub mod walk;
+pub mod witness;
 
 use std::collections::BTreeSet;
 
@@ -121,6 +122,22 @@ pub trait Store: Send {
     /// # Errors
     /// As [`Store::positions`].
     async fn bind(&mut self, log: u64) -> Result<u64, Reaction>;
+
+    /// What the store keeps of the last records that it has taken, as [`witness::of`] made it.
+    ///
+    /// # Errors
+    /// As [`Store::positions`].
+    async fn witnesses(&mut self) -> Result<Vec<StorePosition>, Reaction> {
+        Ok(Vec::new())
+    }
+
+    /// Keeps it in place of what it kept of the same partitions: at the latest with the next [`Store::publish`].
+    ///
+    /// # Errors
+    /// As [`Store::positions`].
+    async fn remember(&mut self, _taken: &[StorePosition]) -> Result<(), Reaction> {
+        Ok(())
+    }
 
     /// How far the store has come with a topic, by its own word. A partition that is missing stands at 0.
     ///

@@ -6,6 +6,7 @@
 mod hands;
 mod measures;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -120,7 +121,17 @@ pub async fn run(log: Arc<dyn Log>, store: Box<dyn Store>, settings: RunnerSetti
         gauges: gauges.clone(),
         stop,
         measures: Measures::default(),
-        hands: Some(Hands { log, store, binding: Binding::default(), letters, stage: gauges.stage, retention: settings.retention, removing: None, build: settings.build }),
+        hands: Some(Hands {
+            log,
+            store,
+            binding: Binding::default(),
+            letters,
+            stage: gauges.stage,
+            retention: settings.retention,
+            removing: None,
+            build: settings.build,
+            taken: BTreeMap::new(),
+        }),
         under_way: None,
         read: 0,
         troubles: 0,

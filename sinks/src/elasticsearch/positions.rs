@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use wh_schemas::Reaction;
-use wh_schemas::position::LOG_STREAM;
+use wh_schemas::position::{LOG_STREAM, WITNESS_STREAM};
 use wh_stores::clock;
 use wh_stores::elasticsearch::positions::{Held, Positions, Published, Version};
 use wh_stores::elasticsearch::{Client, ElasticsearchSettings, Failure, Method, connect};
@@ -168,6 +168,27 @@ impl Documents {
             let made = Positions { stream: LOG_STREAM.to_owned(), updated_at, partitions: [(0, mark)].into() };
             if self.write(client, settings, made, version).await? {
                 return Ok(log);
+            }
+        }
+        Err(busy())
+    }
+
+    /// What the store keeps of the last records that it has taken.
+    pub(super) async fn witnesses(&mut self, client: &Client, settings: &ElasticsearchSettings) -> Result<Vec<StorePosition>, Failure> {
+        let kept = self.read(client, settings, WITNESS_STREAM).await?;
+        Ok(kept.partitions.iter().map(|(place, kept)| position(*place, kept)).collect())
+    }
+
+    /// Keeps what the last records were that were taken.
+    pub(super) async fn remember(&mut self, client: &Client, settings: &ElasticsearchSettings, taken: &[StorePosition]) -> Result<(), Failure> {
+        for _ in 0..ATTEMPTS {
+            let (mut positions, version) = self.last(client, settings, WITNESS_STREAM).await?;
+            positions.updated_at = clock::now().0;
+            for place in taken {
+                positions.partitions.insert(place.partition, published(place, &Published::default(), positions.updated_at));
+            }
+            if self.write(client, settings, positions, version).await? {
+                return Ok(());
             }
         }
         Err(busy())

@@ -258,6 +258,14 @@ impl Store for SearchStore {
         self.documents.bind(&self.client, &self.settings, log).await.map_err(|failure| self.client.reaction(&failure))
     }
 
+    async fn witnesses(&mut self) -> Result<Vec<StorePosition>, Reaction> {
+        self.documents.witnesses(&self.client, &self.settings).await.map_err(|failure| self.client.reaction(&failure))
+    }
+
+    async fn remember(&mut self, taken: &[StorePosition]) -> Result<(), Reaction> {
+        self.documents.remember(&self.client, &self.settings, taken).await.map_err(|failure| self.client.reaction(&failure))
+    }
+
     async fn positions(&mut self, topic: &str) -> Result<Vec<StorePosition>, Reaction> {
         let stream = stream_of(topic);
         self.go_back_to_published(stream).await?;

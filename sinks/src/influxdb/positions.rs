@@ -3,8 +3,11 @@
 //! What must stay true: a position is written after the rows that it covers; a further one has a later time and the latest counts, so
 //! that a late writer cannot put it back; it goes with the bucket into a backup and back.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 
+use wh_eventlog::incidents::ANOTHER_LOG;
+use wh_schemas::position::LOG_STREAM;
 use wh_schemas::{Micros, Reaction};
 use wh_stores::influxdb::answer::Fields;
 use wh_stores::influxdb::points::{POSITIONS, latest_positions, position_time, push_tag, tag_of};
@@ -31,6 +34,38 @@ pub async fn read(client: &Client, stream: &str) -> Result<Vec<StorePosition>, R
 pub async fn read_positions(settings: &InfluxdbSettings, stream: &str) -> Result<Vec<StorePosition>, Reaction> {
     let client = connect(settings).await?;
     if client.bucket().await?.is_none() { Ok(Vec::new()) } else { read(&client, stream).await }
+}
+
+/// The claim of a log on the bucket. Each log's is a point of its own, so that of two that are made at the same moment neither takes the other's place.
+pub(super) fn claim(log: u64) -> StorePosition {
+    let partition = u32::try_from(log & u64::from(u32::MAX)).unwrap_or(0);
+    StorePosition { partition, next_offset: log, ..StorePosition::default() }
+}
+
+/// The mark of the log that the bucket is filled from, if there is a claim.
+///
+/// The server has no compare-and-set. Whoever binds a bucket writes a claim and then reads all; of two who do so at once, the one that reads last
+/// sees both, as everybody does from then on, and nobody goes on.
+///
+/// # Errors
+/// Fatal where two logs have claimed it.
+pub(super) async fn mark(client: &Client) -> Result<Option<u64>, Reaction> {
+    let claims: BTreeSet<u64> = read(client, LOG_STREAM).await?.iter().map(|claim| claim.next_offset).collect();
+    one(&claims).map_err(|(one, other)| {
+        Reaction::fatal(format!(
+            "{}: the store {ANOTHER_LOG}, or is about to be: two logs were bound to it at the same moment (marks {one:013x} and {other:013x}): stop both sinks, delete the \
+             bucket, and start that of the log that belongs to it, which fills it again",
+            client.place()
+        ))
+    })
+}
+
+/// The only claim; two, where there are several.
+fn one(claims: &BTreeSet<u64>) -> Result<Option<u64>, (u64, u64)> {
+    match (claims.first(), claims.last()) {
+        (Some(one), Some(other)) if one != other => Err((*one, *other)),
+        (only, _) => Ok(only.copied()),
+    }
 }
 
 fn position(fields: &Fields) -> Option<StorePosition> {
@@ -91,6 +126,16 @@ mod tests {
             "wardhouse_positions,partition=3,stream=scorer dead_letters=1i,discarded=39i,duplicates=60i,next_offset=1007i,next_seq=1000i,stored=900i,unreadable=1i,\
              updated_at=77i,visible_seq=1020i 7258118400000001020\n"
         );
+    }
+
+    #[test]
+    fn two_logs_that_claim_a_bucket_at_once_both_see_it() {
+        let claims = |logs: &[u64]| logs.iter().map(|log| claim(*log).next_offset).collect();
+        assert_eq!((one(&claims(&[])), one(&claims(&[7])), one(&claims(&[7, 7]))), (Ok(None), Ok(Some(7)), Ok(Some(7))));
+        assert_eq!(one(&claims(&[9, 7])), Err((7, 9)));
+        // Points of two series: one does not take the other's place.
+        assert_ne!(claim(7).partition, claim(9).partition);
+        assert_eq!(claim(0x000f_0000_0000_0005).partition, 5);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use wh_eventlog::crash;
 use wh_schemas::Reaction;
-use wh_schemas::position::{LOG_STREAM, Seq};
+use wh_schemas::position::{LOG_STREAM, Seq, WITNESS_STREAM};
 use wh_schemas::time::SECOND;
 use wh_schemas::topics::RISK_SCORES;
 use wh_stores::clock;
@@ -195,20 +195,30 @@ impl Store for MetricsStore {
     }
 
     async fn log(&mut self) -> Result<Option<u64>, Reaction> {
-        Ok(positions::read(&self.client, LOG_STREAM).await?.first().map(|kept| kept.next_offset))
+        positions::mark(&self.client).await
     }
 
-    /// The server has no compare-and-set: of two that bind a new bucket at the same moment, what the later one wrote is kept, and the
-    /// earlier one is told so when it looks again.
+    /// Of two logs that bind a new bucket at the same moment, the one that looks last is refused at once, the other when it looks
+    /// again.
     async fn bind(&mut self, log: u64) -> Result<u64, Reaction> {
         if let Some(kept) = self.log().await? {
             return Ok(kept);
         }
         let mut told = Lines::default();
-        positions::write(LOG_STREAM, &StorePosition { next_offset: log, ..StorePosition::default() }, clock::now(), &mut told);
+        positions::write(LOG_STREAM, &positions::claim(log), clock::now(), &mut told);
         send(&self.client, &told).await?;
         let kept = self.log().await?;
         kept.ok_or_else(|| Reaction::transient(format!("{}: which log it is filled from is not there yet", self.client.place())))
+    }
+
+    async fn witnesses(&mut self) -> Result<Vec<StorePosition>, Reaction> {
+        positions::read(&self.client, WITNESS_STREAM).await
+    }
+
+    async fn remember(&mut self, taken: &[StorePosition]) -> Result<(), Reaction> {
+        let mut told = Lines::default();
+        taken.iter().for_each(|place| positions::write(WITNESS_STREAM, place, clock::now(), &mut told));
+        send(&self.client, &told).await
     }
 
     async fn positions(&mut self, topic: &str) -> Result<Vec<StorePosition>, Reaction> {

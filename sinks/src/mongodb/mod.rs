@@ -2,6 +2,7 @@
 
 mod begin;
 mod dialect;
+pub mod encode;
 mod positions;
 mod reconcile;
 mod repair;

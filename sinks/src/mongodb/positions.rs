@@ -63,6 +63,11 @@ pub(super) fn advance(stream: &str, known: Option<&StorePosition>, to: &StorePos
     (from, step)
 }
 
+/// The same step from wherever it was.
+pub(super) fn put(stream: &str, to: &StorePosition, now: i64) -> (Document, Document) {
+    (doc! { "_id": id(stream, to.partition) }, advance(stream, None, to, now).1)
+}
+
 /// The positions of a stream, by partition.
 ///
 /// # Errors

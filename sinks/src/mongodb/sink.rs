@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use futures::future::try_join_all;
 use tokio::time::Instant;
 use wh_eventlog::crash;
-use wh_schemas::position::{LOG_STREAM, SeqPosition};
+use wh_schemas::position::{LOG_STREAM, SeqPosition, WITNESS_STREAM};
 use wh_schemas::topics::RISK_SCORES;
 use wh_schemas::{Reaction, ScoreRecord};
 use wh_stores::clock;
@@ -238,6 +238,18 @@ impl Store for DocumentsStore {
         }
         let kept = self.log().await?;
         kept.ok_or_else(|| Reaction::transient(format!("{}: which log it is filled from is not there yet", self.connected.place())))
+    }
+
+    async fn witnesses(&mut self) -> Result<Vec<StorePosition>, Reaction> {
+        Ok(positions::read(&self.connected, WITNESS_STREAM).await?.iter().map(positions::of).collect())
+    }
+
+    async fn remember(&mut self, taken: &[StorePosition]) -> Result<(), Reaction> {
+        for place in taken {
+            let (filter, update) = positions::put(WITNESS_STREAM, place, clock::now().0);
+            self.connected.ask(self.positions.update_one(filter, update).upsert(true)).await?;
+        }
+        Ok(())
     }
 
     async fn positions(&mut self, topic: &str) -> Result<Vec<StorePosition>, Reaction> {

@@ -7,7 +7,7 @@ use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{Postgres, Row};
 use wh_eventlog::crash;
 use wh_schemas::Reaction;
-use wh_schemas::position::LOG_STREAM;
+use wh_schemas::position::{LOG_STREAM, WITNESS_STREAM};
 use wh_stores::clock;
 use wh_stores::postgres::values::Instant;
 use wh_stores::postgres::{PostgresSettings, connect, layout, reaction};
@@ -27,6 +27,9 @@ const READ: &str = "SELECT partition, next_seq, next_offset, visible_seq, stored
 
 /// Of two instances the first one's mark stays: the other's statement waits for it.
 const BIND: &str = "INSERT INTO positions (stream, partition, next_seq, next_offset, updated_at) VALUES ($1, 0, 0, $2, $3) ON CONFLICT (stream, partition) DO NOTHING";
+
+const REMEMBER: &str = "INSERT INTO positions (stream, partition, next_seq, next_offset, updated_at) VALUES ($1, $2, $3, $4, $5) \
+     ON CONFLICT (stream, partition) DO UPDATE SET next_seq = excluded.next_seq, next_offset = excluded.next_offset, updated_at = excluded.updated_at";
 
 /// A count or a place in the log, as PostgreSQL keeps it.
 pub(super) fn int(value: u64) -> i64 {
@@ -96,6 +99,15 @@ pub(super) async fn log(connection: &mut PgConnection) -> Result<Option<u64>, sq
 pub(super) async fn bind(connection: &mut PgConnection, mark: u64) -> Result<u64, sqlx::Error> {
     sqlx::query::<Postgres>(BIND).bind(LOG_STREAM).bind(int(mark)).bind(Instant(clock::now().0)).execute(&mut *connection).await?;
     log(connection).await?.ok_or(sqlx::Error::RowNotFound)
+}
+
+/// Keeps what the last records were that were taken.
+pub(super) async fn remember(connection: &mut PgConnection, taken: &[StorePosition]) -> Result<(), sqlx::Error> {
+    for place in taken {
+        let kept = sqlx::query::<Postgres>(REMEMBER).bind(WITNESS_STREAM).bind(i64::from(place.partition)).bind(int(place.next_seq)).bind(int(place.next_offset));
+        kept.bind(Instant(clock::now().0)).execute(&mut *connection).await?;
+    }
+    Ok(())
 }
 
 /// What the ledger says of itself, read without writing anything; nothing where the ledger is not there yet.

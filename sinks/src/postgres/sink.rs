@@ -12,6 +12,7 @@ use sqlx::postgres::{PgArguments, PgConnection};
 use sqlx::{Connection, Postgres, Row as _};
 use wh_eventlog::Stored;
 use wh_schemas::pattern::Pattern;
+use wh_schemas::position::WITNESS_STREAM;
 use wh_schemas::topics::{RISK_ALERTS, RISK_SCORES, SYSTEM_EVENTS};
 use wh_schemas::{Reaction, ScoreRecord};
 use wh_stores::postgres::{PostgresSettings, connect, layout, reaction};
@@ -107,6 +108,19 @@ impl Store for LedgerStore {
         let kept = within(place, self.settings.statement_timeout, bind).await?;
         self.connection = Some(connection);
         Ok(kept)
+    }
+
+    async fn witnesses(&mut self) -> Result<Vec<StorePosition>, Reaction> {
+        self.positions(WITNESS_STREAM).await
+    }
+
+    async fn remember(&mut self, taken: &[StorePosition]) -> Result<(), Reaction> {
+        let mut connection = self.connection().await?;
+        let place = &self.place;
+        let kept = async { positions::remember(&mut connection, taken).await.map_err(|error| reaction(place, &error)) };
+        within(place, self.settings.statement_timeout, kept).await?;
+        self.connection = Some(connection);
+        Ok(())
     }
 
     async fn positions(&mut self, topic: &str) -> Result<Vec<StorePosition>, Reaction> {

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use rusqlite::{OptionalExtension, Transaction, params};
 use wh_eventlog::Stored;
 use wh_schemas::layout::DOCUMENTS;
+use wh_schemas::position::WITNESS_STREAM;
 use wh_schemas::topics::RISK_SCORES;
 use wh_schemas::{Reaction, ScoreRecord};
 use wh_stores::sqlite;
@@ -46,6 +47,14 @@ impl Store for DocumentsStore {
 
     async fn bind(&mut self, log: u64) -> Result<u64, Reaction> {
         self.file.bind(log).await
+    }
+
+    async fn witnesses(&mut self) -> Result<Vec<StorePosition>, Reaction> {
+        self.file.positions(WITNESS_STREAM).await
+    }
+
+    async fn remember(&mut self, taken: &[StorePosition]) -> Result<(), Reaction> {
+        self.file.remember(taken).await
     }
 
     async fn positions(&mut self, topic: &str) -> Result<Vec<StorePosition>, Reaction> {

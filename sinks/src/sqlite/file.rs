@@ -2,12 +2,13 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 use wh_eventlog::{Stored, crash};
 use wh_schemas::Reaction;
 use wh_schemas::layout::Layout;
-use wh_schemas::position::{LOG_STREAM, Seq, SeqPosition};
+use wh_schemas::position::{LOG_STREAM, Seq, SeqPosition, WITNESS_STREAM};
 use wh_stores::{clock, sqlite};
 
 use crate::delivery::walk::Halt;
@@ -18,7 +19,20 @@ use crate::delivery::{Batch, StorePosition, Tally, Written};
 pub struct StoreFile {
     role: &'static str,
     path: Arc<PathBuf>,
-    connection: Arc<Mutex<Connection>>,
+    writer: Arc<Mutex<Writer>>,
+}
+
+/// The connection that writes. When it closes, everything is moved into the file itself, which can then be copied alone:
+/// who still reads would otherwise keep the write-ahead log beside it.
+struct Writer(Connection);
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        let moved = self.0.busy_timeout(Duration::from_millis(500)).and_then(|()| self.0.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())));
+        if let Err(error) = moved {
+            tracing::debug!("rows are left in a write-ahead log, from which the next start reads them: {error}");
+        }
+    }
 }
 
 /// Why a write did not go through.
@@ -49,7 +63,7 @@ impl StoreFile {
     /// Fatal where it cannot be written, is damaged, or a newer version wrote it.
     pub fn open(path: &Path, layout: &Layout, settings: sqlite::Settings) -> Result<StoreFile, Reaction> {
         let connection = sqlite::open_writer(path, layout, settings)?;
-        Ok(StoreFile { role: layout.role, path: Arc::new(path.to_owned()), connection: Arc::new(Mutex::new(connection)) })
+        Ok(StoreFile { role: layout.role, path: Arc::new(path.to_owned()), writer: Arc::new(Mutex::new(Writer(connection))) })
     }
 
     /// Runs `work` in one transaction on a thread that may block: all of it or nothing.
@@ -59,9 +73,9 @@ impl StoreFile {
     pub async fn transaction<T: Send + 'static>(&self, work: impl FnOnce(&Transaction<'_>) -> Result<T, Failure> + Send + 'static) -> Result<Result<T, Written>, Reaction> {
         let file = self.clone();
         let task = tokio::task::spawn_blocking(move || {
-            let mut connection = file.connection.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut writer = file.writer.lock().unwrap_or_else(PoisonError::into_inner);
             let outcome = (|| {
-                let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+                let transaction = writer.0.transaction_with_behavior(TransactionBehavior::Immediate)?;
                 let value = work(&transaction)?;
                 transaction.commit()?;
                 Ok(value)
@@ -96,6 +110,16 @@ impl StoreFile {
             Ok(position(transaction, LOG_STREAM, 0)?.next_offset)
         });
         kept.await?.map_err(|refused| Reaction::fatal(format!("the {} store does not keep which log it is filled from: {refused:?}", self.role)))
+    }
+
+    /// Keeps what the last records were that were taken.
+    ///
+    /// # Errors
+    /// Where the store cannot be written.
+    pub async fn remember(&self, taken: &[StorePosition]) -> Result<(), Reaction> {
+        let taken = taken.to_vec();
+        let kept = self.transaction(move |transaction| taken.iter().try_for_each(|place| put(transaction, WITNESS_STREAM, place)));
+        kept.await?.map_err(|refused| Reaction::fatal(format!("the {} store does not keep what it has taken: {refused:?}", self.role)))
     }
 
     /// The store's positions in a stream.
@@ -141,6 +165,10 @@ pub fn position(transaction: &Transaction<'_>, stream: &str, partition: u32) -> 
 /// Where the store cannot be written.
 pub fn publish(transaction: &Transaction<'_>, stream: &str, position: &StorePosition) -> Result<(), Failure> {
     crash::point("sink.rows");
+    put(transaction, stream, position)
+}
+
+fn put(transaction: &Transaction<'_>, stream: &str, position: &StorePosition) -> Result<(), Failure> {
     transaction
         .prepare_cached(
             "INSERT INTO positions (stream, partition, next_seq, next_offset, visible_seq, stored, duplicates, dead_letters, discarded, updated_at, unreadable) \

@@ -8,7 +8,7 @@ use chrono_tz::Tz;
 use rusqlite::{OptionalExtension, Transaction, params};
 use wh_eventlog::Stored;
 use wh_schemas::layout::LEDGER;
-use wh_schemas::position::SeqPosition;
+use wh_schemas::position::{SeqPosition, WITNESS_STREAM};
 use wh_schemas::topics::{RISK_ALERTS, RISK_SCORES, SYSTEM_EVENTS};
 use wh_schemas::{Alert, Reaction, ScoreRecord};
 use wh_stores::sqlite;
@@ -54,6 +54,14 @@ impl Store for LedgerStore {
 
     async fn bind(&mut self, log: u64) -> Result<u64, Reaction> {
         self.file.bind(log).await
+    }
+
+    async fn witnesses(&mut self) -> Result<Vec<StorePosition>, Reaction> {
+        self.file.positions(WITNESS_STREAM).await
+    }
+
+    async fn remember(&mut self, taken: &[StorePosition]) -> Result<(), Reaction> {
+        self.file.remember(taken).await
     }
 
     async fn positions(&mut self, topic: &str) -> Result<Vec<StorePosition>, Reaction> {

@@ -12,7 +12,7 @@ use rusqlite::{Transaction, params};
 use serde::Deserialize;
 use wh_schemas::json::Text;
 use wh_schemas::layout::{METRICS, METRICS_BLOCK};
-use wh_schemas::position::{Seq, SeqPosition};
+use wh_schemas::position::{Seq, SeqPosition, WITNESS_STREAM};
 use wh_schemas::scored::{ALERT_SCORE, RiskLevel};
 use wh_schemas::time::SECOND;
 use wh_schemas::topics::RISK_SCORES;
@@ -107,6 +107,14 @@ impl Store for MetricsStore {
 
     async fn bind(&mut self, log: u64) -> Result<u64, Reaction> {
         self.file.bind(log).await
+    }
+
+    async fn witnesses(&mut self) -> Result<Vec<StorePosition>, Reaction> {
+        self.file.positions(WITNESS_STREAM).await
+    }
+
+    async fn remember(&mut self, taken: &[StorePosition]) -> Result<(), Reaction> {
+        self.file.remember(taken).await
     }
 
     async fn positions(&mut self, topic: &str) -> Result<Vec<StorePosition>, Reaction> {

@@ -2,6 +2,7 @@
 
 mod begin;
 mod dialect;
+mod faults;
 mod reconcile;
 mod repair;
 mod sink;

@@ -1,20 +1,24 @@
 //! Writing the index. Rows and positions become visible in one commit, whose payload holds the positions.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use tantivy::collector::Count;
 use tantivy::directory::MmapDirectory;
-use tantivy::{Index, IndexWriter, TantivyDocument, TantivyError, Term};
+use tantivy::query::TermQuery;
+use tantivy::schema::IndexRecordOption;
+use tantivy::{Index, IndexReader, IndexWriter, ReloadPolicy, TantivyDocument, TantivyError, Term};
 use wh_eventlog::crash;
 use wh_schemas::Reaction;
-use wh_schemas::position::LOG_STREAM;
+use wh_schemas::position::{LOG_STREAM, WITNESS_STREAM};
 use wh_schemas::topics::{RISK_ALERTS, RISK_SCORES};
 use wh_stores::clock;
 use wh_stores::tantivy::layout;
 
 use super::dialect::{Fields, Payload, Published, Row};
+use super::faults::{self, Fault};
 use crate::delivery::walk::{self, DISCARDED, DUPLICATE, Halt, STORED, stream_of};
 use crate::delivery::{Batch, Store, StorePosition, Written};
 use crate::pattern::{PatternRow, Told};
@@ -34,17 +38,14 @@ pub struct SearchStore {
 
 pub(super) fn reaction(folder: &Path, error: &TantivyError) -> Reaction {
     let place = folder.display();
-    // A damaged file's whole content may stand in the error.
-    let told: String = error.to_string().chars().take(200).collect();
-    match error {
-        TantivyError::LockFailure(..) => Reaction::fatal(format!("search: another process writes the index {place}: stop it first")),
-        TantivyError::DataCorruption(_) | TantivyError::OpenReadError(_) | TantivyError::IncompatibleIndex(_) | TantivyError::SchemaError(_) => Reaction::fatal(format!(
+    let told = faults::told(error);
+    match faults::fault(error) {
+        Fault::Held => Reaction::fatal(format!("search: another process writes the index {place}: stop it first")),
+        Fault::Damaged => Reaction::fatal(format!(
             "search: the index {place} is damaged or of another version ({told}): move the folder away and start again, and the log will fill it anew as far as it reaches back"
         )),
-        TantivyError::IoError(error) if error.kind() == std::io::ErrorKind::StorageFull => {
-            Reaction::fatal(format!("search: no space left for {place}: make room and start again, nothing acknowledged is lost"))
-        }
-        _ => Reaction::fatal(format!("search ({place}): {told}: check the disk and its free space, then start again")),
+        Fault::Full => Reaction::fatal(format!("search: no space left for {place}: make room and start again, nothing acknowledged is lost")),
+        Fault::Disk => Reaction::fatal(format!("search ({place}): {told}: check the disk and its free space, then start again")),
     }
 }
 
@@ -132,6 +133,16 @@ impl Store for SearchStore {
         Ok(log)
     }
 
+    async fn witnesses(&mut self) -> Result<Vec<StorePosition>, Reaction> {
+        Ok(self.published()?.get(WITNESS_STREAM).into_iter().flatten().map(|(place, kept)| kept.position(*place)).collect())
+    }
+
+    /// It goes with the next commit.
+    async fn remember(&mut self, taken: &[StorePosition]) -> Result<(), Reaction> {
+        self.written.extend(taken.iter().map(|place| ((WITNESS_STREAM.to_owned(), place.partition), *place)));
+        Ok(())
+    }
+
     async fn positions(&mut self, topic: &str) -> Result<Vec<StorePosition>, Reaction> {
         // What was written and not committed is given up: it will be read again.
         self.blocking(|writer, folder| writer.rollback().map(drop).map_err(|e| reaction(folder, &e))).await?;
@@ -195,10 +206,19 @@ impl Store for SearchStore {
     async fn replay(&mut self, batch: Batch) -> Result<u64, Reaction> {
         let fields = self.fields;
         self.pending = true;
+        let reader: tantivy::Result<IndexReader> = self.index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into();
+        let reader = reader.map_err(|e| reaction(&self.folder, &e))?;
         self.blocking(move |writer, folder| {
-            let mut written = 0;
+            // What is there is replaced by the same, and not counted.
+            let (searcher, mut written, mut seen) = (reader.searcher(), 0, HashSet::new());
             for record in batch.records.iter() {
-                let mut again = |told: Told<'_>| put(writer, fields, &told.alert.alert_id, fields.document(&told, record.append_time)).map(|()| written += 1);
+                let mut again = |told: Told<'_>| -> tantivy::Result<()> {
+                    let id = &told.alert.alert_id;
+                    let query = TermQuery::new(Term::from_field_text(fields.alert_id, id), IndexRecordOption::Basic);
+                    let is_new = seen.insert(id.to_string()) && searcher.search(&query, &Count)? == 0;
+                    written += u64::from(is_new);
+                    put(writer, fields, id, fields.document(&told, record.append_time))
+                };
                 let done = if &*batch.topic == RISK_ALERTS {
                     let Ok(Some(row)) = PatternRow::read(record) else { continue };
                     row.told().into_iter().try_for_each(&mut again)

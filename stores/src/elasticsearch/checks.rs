@@ -11,7 +11,7 @@ use super::errors::Failure;
 use super::layout;
 use super::settings::{ElasticsearchSettings, Login};
 use crate::clock;
-use crate::finding::{Durability, Finding};
+use crate::finding::{DURABILITY, Durability, Finding};
 
 /// Clocks may differ by so much (milliseconds).
 const SKEW: i64 = 2_000;
@@ -71,7 +71,7 @@ pub async fn durable(client: &Client, settings: &ElasticsearchSettings) -> Resul
     match (finding.remedy.is_empty(), settings.durability) {
         (true, _) => Ok(()),
         (false, Durability::Warn) => {
-            tracing::warn!("search ({}): {finding}", client.place());
+            tracing::warn!(target: DURABILITY, "search ({}): {finding}", client.place());
             Ok(())
         }
         (false, Durability::Strict) => Err(Reaction::fatal(format!("search ({}): {finding} (stores.durability = \"strict\" asks for it)", client.place()))),

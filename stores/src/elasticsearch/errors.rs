@@ -256,7 +256,8 @@ fn broken(all: &str, last: &str) -> Failure {
     } else if all.contains("dns error") {
         format!("its name is not known ({detail})")
     } else if all.contains("connection closed") || all.contains("Connection reset") || all.contains("end of file") {
-        "the connection broke".to_owned()
+        let advice = "check that Elasticsearch runs and that nothing else listens at this address, such as another store; it is tried again";
+        return Failure::transient("the connection broke".to_owned(), advice);
     } else {
         detail
     };

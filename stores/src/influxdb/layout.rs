@@ -12,7 +12,7 @@ use super::checks;
 use super::client::{Bucket, Client};
 use super::errors::{self, Wrote};
 use super::points::{LAYOUT, LAYOUT_TIME, LAYOUT_VERSION, THROUGHPUT, TIMES};
-use crate::finding::Durability;
+use crate::finding::{DURABILITY, Durability};
 
 /// The task that sums by hour, with `{{task}}`, `{{bucket}}` and `{{hourly}}` to be filled in.
 const DOWNSAMPLE: &str = include_str!("../../../schemas/influxdb/downsample.flux");
@@ -39,7 +39,7 @@ pub async fn ensure(client: &Client) -> Result<Vec<String>, Reaction> {
     for lack in lack_of_retention(client, &bucket).into_iter().chain(late) {
         match settings.durability {
             Durability::Strict => return Err(Reaction::fatal(lack)),
-            Durability::Warn => tracing::warn!("{lack}"),
+            Durability::Warn => tracing::warn!(target: DURABILITY, "{lack}"),
         }
     }
     if version(client).await?.is_none() {

@@ -118,8 +118,9 @@ impl Default for RawKafka {
             address_family: "any".to_owned(),
             connect_timeout_ms: 10_000,
             request_timeout_ms: 30_000,
-            reconnect_ms: 250,
-            reconnect_max_ms: 5_000,
+            reconnect_ms: 100,
+            // Each client waits by itself, and a stage that takes over asks several in turn: seconds would add up behind brokers that are back.
+            reconnect_max_ms: 1_000,
             replication: 0,
             min_insync_replicas: 0,
             flush_messages: 0,

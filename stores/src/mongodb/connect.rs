@@ -17,7 +17,7 @@ use wh_schemas::Reaction;
 
 use super::errors;
 use super::settings::MongodbSettings;
-use crate::Durability;
+use crate::{DURABILITY, Durability};
 
 /// Oldest version that is supported: the first that takes any name of a field in what is inserted.
 pub const OLDEST: (u32, u32) = (5, 0);
@@ -250,7 +250,7 @@ pub async fn weaknesses(connected: &Connected, settings: &MongodbSettings) -> Re
 pub async fn be_durable(connected: &Connected, settings: &MongodbSettings) -> Result<(), Reaction> {
     for weakness in weaknesses(connected, settings).await? {
         match settings.durability() {
-            Durability::Warn => tracing::warn!(store = "documents", "{weakness}"),
+            Durability::Warn => tracing::warn!(target: DURABILITY, store = "documents", "{weakness}"),
             Durability::Strict => return Err(Reaction::fatal(format!("{}: {weakness}, or set stores.durability = \"warn\"", connected.place()))),
         }
     }

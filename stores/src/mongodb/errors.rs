@@ -8,12 +8,14 @@
 //! | labels `RetryableWriteError`, `TransientTransactionError`, `RetryableError`, `SystemOverloadedError` | the server says so itself | transient |
 //! | connection refused or cut, no reply in time, no primary, a name that does not resolve | the network, or a change of primary | transient |
 //! | 11, 13, 18, 31, 8000, failed authentication | user, password, rights | fatal |
-//! | 14031 | the server's disk is full | fatal |
+//! | 14031 | the server's disk is full | transient, looked at again after 10 s |
 //! | 79, 100 | the write concern can never be met | fatal |
 //! | a certificate that is not trusted or has expired, no TLS where it was asked for | encryption | fatal |
 //! | anything else | layout or version | fatal |
 //!
 //! What must stay true: no message of the server is passed on where it may hold what was in a command or a document.
+
+use std::time::Duration;
 
 use ::mongodb::error::{Error, ErrorKind, WriteFailure};
 use wh_schemas::Reaction;
@@ -25,6 +27,9 @@ const TRANSIENT: [i32; 39] = [
 const TRANSIENT_LABELS: [&str; 4] = ["RetryableWriteError", "TransientTransactionError", "RetryableError", "SystemOverloadedError"];
 const DUPLICATE_KEY: [i32; 3] = [11_000, 11_001, 12_582];
 const BAD_ROW: [i32; 13] = [2, 9, 14, 15, 22, 52, 53, 54, 57, 121, 10_334, 17_280, 17_419];
+
+/// How long a server without space is left alone.
+const FULL: Duration = Duration::from_secs(10);
 
 /// Not allowed to do that.
 pub const UNAUTHORIZED: i32 = 13;
@@ -65,7 +70,7 @@ pub fn reaction(place: &str, error: &Error) -> Reaction {
             Reaction::fatal(format!("{place} wants to know who asks: set mongodb.user and mongodb.password_file"))
         }
         ErrorKind::Command(failure) => match by_code(place, failure.code, &failure.code_name, asked) {
-            Reaction::Transient { message, .. } => Reaction::Transient { message, retry_after: failure.base_backoff },
+            Reaction::Transient { message, retry_after } => Reaction::Transient { message, retry_after: failure.base_backoff.or(retry_after) },
             other => other,
         },
         ErrorKind::Write(WriteFailure::WriteConcernError(failure)) => by_code(place, failure.code, &failure.code_name, asked),
@@ -116,7 +121,9 @@ fn by_code(place: &str, code: i32, name: &str, asked: bool) -> Reaction {
     match code {
         UNAUTHORIZED | 31 => forbidden(place, "do that"),
         11 | 18 | 8_000 => credentials(place),
-        14_031 => Reaction::fatal(format!("{place}: no space left on the server: make room and start again, nothing acknowledged is lost")),
+        14_031 => {
+            Reaction::Transient { message: format!("{place}: no space left on the server: make room, it goes on by itself; nothing acknowledged is lost"), retry_after: Some(FULL) }
+        }
         79 | 100 => {
             Reaction::fatal(format!("{place}: the write concern can never be met ({}): check mongodb.write_concern against the members of the replica set", named(code, name)))
         }

@@ -174,6 +174,12 @@ impl MongodbSettings {
         MongodbSettings { retention, ..self }
     }
 
+    /// The same, of another database. Who logs in is known to the one that the URL names all the same.
+    #[must_use]
+    pub fn with_database(self, database: String) -> MongodbSettings {
+        MongodbSettings { database, ..self }
+    }
+
     /// The URL.
     #[must_use]
     pub fn url(&self) -> &ServerUrl {

@@ -15,7 +15,7 @@ use wh_schemas::Reaction;
 
 use super::errors;
 use super::settings::{PostgresSettings, Server};
-use crate::finding::Durability;
+use crate::finding::{DURABILITY, Durability};
 
 /// The oldest version that is supported, as the server numbers it: 13.0.
 pub const OLDEST: u32 = 130_000;
@@ -159,7 +159,7 @@ fn examined(settings: &PostgresSettings, row: &PgRow, place: &str, way: Way) -> 
             if settings.durability == Durability::Strict {
                 return Ok(Err(Reaction::fatal(found)));
             }
-            tracing::warn!("{found}");
+            tracing::warn!(target: DURABILITY, "{found}");
         }
     }
     Ok(Ok(row.try_get(4)?))

@@ -13,7 +13,7 @@ use super::errors::failure;
 use super::layout::{self, Keys};
 use super::settings::RedisSettings;
 use crate::clock;
-use crate::finding::{Durability, Finding, Level};
+use crate::finding::{DURABILITY, Durability, Finding, Level};
 
 /// Clocks that differ by more are worth a word: microseconds.
 const SKEW: u64 = 2_000_000;
@@ -62,7 +62,7 @@ pub async fn insist(connection: &mut MultiplexedConnection, settings: &RedisSett
     for finding in findings.iter().filter(|finding| finding.level > Level::Fine) {
         match settings.durability {
             Durability::Strict => return Err(Reaction::fatal(format!("baselines ({settings}): {finding} (stores.durability = \"strict\" asks for it)"))),
-            Durability::Warn => tracing::warn!(store = "baselines", place = %settings, "{finding}"),
+            Durability::Warn => tracing::warn!(target: DURABILITY, store = "baselines", place = %settings, "{finding}"),
         }
     }
     Ok(())

@@ -10,14 +10,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
+use wh_bench::raw::corpus::FETCH_BYTES;
+use wh_bench::raw::{Corpus, own_name};
 use wh_eventlog::kafka::KafkaLog;
 use wh_eventlog::{Event, Log, Producer, Record};
 use wh_schemas::topics::{self, ACCEPTED_TRANSACTIONS, HOSPITAL_TRANSACTIONS, RISK_SCORES};
 use wh_stores::kafka::{KafkaSettings, RawKafka};
 use wh_stores::{Durability, ServerUrl};
 
-use crate::records::{Corpus, FETCH_BYTES};
-use crate::{Contest, Measured, Meter, folder, own_name};
+use crate::{Contest, Measured, Meter, folder};
 
 const SERVER: &str = "kafka";
 /// Records of one call.

@@ -1,36 +1,22 @@
 //! The ledger on PostgreSQL: one transaction a batch, with its position and the profiles. Raw: the same rows into the same tables, one
-//! transaction a batch, by `psql` that runs a script of COPY (text), and by INSERT of arrays with ON CONFLICT DO NOTHING; no profiles and
-//! no positions. The faster of the two decides the ratio.
-//!
-//! What must stay true: no raw way goes through sqlx's `copy_in`. It writes the data and their end one after the other to a socket without
-//! TCP_NODELAY, so that each COPY waits some 40 ms for an acknowledgement that the server delays. libpq sets TCP_NODELAY.
-
-use std::io::Write;
-use std::process::Command;
-use std::time::Instant as Moment;
+//! transaction a batch, by COPY in binary form, and by INSERT of arrays with ON CONFLICT DO NOTHING; no profiles and no positions. The faster
+//! of the two decides the ratio.
 
 use chrono_tz::Tz;
-use futures::StreamExt;
-use secrecy::ExposeSecret;
 use sqlx::postgres::PgConnection;
-use sqlx::{AssertSqlSafe, Connection, Postgres};
-use tempfile::NamedTempFile;
+use sqlx::{Connection, Postgres};
+use wh_bench::raw::Corpus;
+use wh_bench::raw::postgres::{self, Database, Prepared};
 use wh_eventlog::Stored;
 use wh_schemas::ScoreRecord;
 use wh_sinks::postgres::LedgerStore;
 use wh_stores::postgres::values::{Instant, Money};
-use wh_stores::postgres::{PostgresSettings, RawPostgres, connect, layout, metadata};
+use wh_stores::postgres::{PostgresSettings, RawPostgres, connect, metadata};
 use wh_stores::{Durability, ServerUrl};
 
-use crate::records::Corpus;
-use crate::{Contest, Measured, Meter, check, own_name, write};
+use crate::{Contest, Measured, Meter, check, cpu, write};
 
 const SERVER: &str = "postgres";
-
-/// What the sink writes of the two tables, in this order.
-const TRANSACTIONS: &str = "pos, timestamp, processed_at, risk_score, amount_score, time_score, frequency_score, behavior_score, metadata_score, is_anomaly, transaction_id, \
-     user_id, account_id, counterparty_account, department, transaction_type, amount, description, risk_level, detection_rules, ruleset, content_hash, metadata, metadata_text";
-const ALERTS: &str = "pos, created_at, risk_score, alert_id, transaction_id, user_id, alert_type, severity, title, message, detection_rules, metadata";
 
 const UNNEST: &str = "INSERT INTO transactions (pos, timestamp, processed_at, risk_score, amount_score, time_score, frequency_score, behavior_score, metadata_score, is_anomaly, \
      transaction_id, user_id, account_id, counterparty_account, department, transaction_type, amount, description, risk_level, detection_rules, ruleset, content_hash, metadata, \
@@ -51,39 +37,9 @@ const UNNEST_ALERTS: &str = "INSERT INTO risk_alerts (pos, created_at, risk_scor
 const READ_ALERTS: &str = "SELECT pos, (extract(epoch FROM created_at) * 1000000)::int8, risk_score, alert_id, transaction_id, user_id, alert_type, severity, title, message, \
      detection_rules::text, metadata::text FROM risk_alerts WHERE pos BETWEEN $1 AND $2 ORDER BY pos";
 
-/// What the sink's session does about a server that would not wait for its disk.
-const DURABLE: &str = "SELECT set_config('synchronous_commit', CASE WHEN current_setting('synchronous_commit') IN ('off', 'local') THEN 'on' \
-     ELSE current_setting('synchronous_commit') END, false);\n";
-
 const SINK: &str = "sink";
-const COPY: &str = "raw: COPY by psql";
+const COPY: &str = "raw: COPY BINARY";
 const INSERT: &str = "raw: INSERT of arrays";
-
-/// A database of its own.
-struct Database {
-    server: PostgresSettings,
-    settings: PostgresSettings,
-}
-
-impl Database {
-    async fn make(url: &str) -> Database {
-        let server = PostgresSettings::try_new(&ServerUrl::parse(url).unwrap(), &RawPostgres::default(), Durability::Warn).unwrap();
-        let mut settings = server.clone();
-        settings.server.database = own_name();
-        let database = Database { server, settings };
-        database.run(format!("CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8'", database.settings.server.database)).await;
-        database
-    }
-
-    async fn remove(self) {
-        self.run(format!("DROP DATABASE {} WITH (FORCE)", self.settings.server.database)).await;
-    }
-
-    async fn run(&self, statement: String) {
-        let mut connection = connect(&self.server).await.unwrap();
-        sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut connection).await.unwrap();
-    }
-}
 
 /// A batch's rows as arrays.
 #[derive(Default)]
@@ -210,118 +166,17 @@ impl AlertColumns {
     }
 }
 
-/// What the sink wrote, as the raw ways write it.
-struct Prepared {
-    /// The arrays of each batch.
-    batches: Vec<(Columns, AlertColumns)>,
-    /// What psql runs: a transaction a batch.
-    script: Vec<u8>,
-    rows: usize,
-    alerts: usize,
-}
-
-impl Prepared {
-    /// Reads it back by batches.
-    async fn of(database: &Database, corpus: &Corpus) -> Prepared {
-        let mut connection = connect(&database.settings).await.unwrap();
-        let mut prepared = Prepared { batches: Vec::new(), script: DURABLE.into(), rows: 0, alerts: 0 };
-        for records in &corpus.scored {
-            let position = |record: &Stored| serde_json::from_slice::<ScoreRecord<'_>>(&record.value).unwrap().position().packed();
-            let (first, last) = (position(records.first().unwrap()), position(records.last().unwrap()));
-            let alerts = sqlx::query_as::<Postgres, AlertRow>(READ_ALERTS).bind(first).bind(last).fetch_all(&mut connection).await.unwrap();
-            let (columns, alerts) = (Columns::of(records), AlertColumns::of(alerts));
-            let range = format!("WHERE pos BETWEEN {first} AND {last} ORDER BY pos");
-            let script = &mut prepared.script;
-            script.extend_from_slice(b"BEGIN;\n");
-            copy(&mut connection, script, "transactions", TRANSACTIONS, &range).await;
-            if !alerts.pos.is_empty() {
-                copy(&mut connection, script, "risk_alerts", ALERTS, &range).await;
-            }
-            script.extend_from_slice(b"COMMIT;\n");
-            prepared.rows += columns.pos.len();
-            prepared.alerts += alerts.pos.len();
-            prepared.batches.push((columns, alerts));
-        }
-        prepared
-    }
-
-    /// Sees that all of it stands in the database.
-    async fn check(&self, connection: &mut PgConnection) {
-        let counts = sqlx::query_as::<Postgres, (i64, i64)>("SELECT (SELECT count(*) FROM transactions), (SELECT count(*) FROM risk_alerts)");
-        let (rows, alerts) = counts.fetch_one(connection).await.unwrap();
-        assert_eq!((usize::try_from(rows).unwrap(), usize::try_from(alerts).unwrap()), (self.rows, self.alerts));
-    }
-}
-
-/// Adds a COPY of a table's rows to a script.
-async fn copy(connection: &mut PgConnection, script: &mut Vec<u8>, table: &str, columns: &str, range: &str) {
-    script.extend_from_slice(format!("COPY {table} ({columns}) FROM STDIN;\n").as_bytes());
-    let mut pieces = connection.copy_out_raw(&format!("COPY (SELECT {columns} FROM {table} {range}) TO STDOUT")).await.unwrap();
-    while let Some(piece) = pieces.next().await {
-        script.extend_from_slice(&piece.unwrap());
-    }
-    script.extend_from_slice(b"\\.\n");
-}
-
-/// PostgreSQL's own client, and what it runs.
-struct Psql {
-    script: NamedTempFile,
-    /// The same without any batch: what it takes is not the store's.
-    empty: NamedTempFile,
-}
-
-impl Psql {
-    /// None where the machine has none, or where it would have to be told of certificates.
-    fn find(settings: &PostgresSettings, prepared: &Prepared) -> Option<Psql> {
-        let there = Command::new("psql").arg("--version").output().is_ok_and(|output| output.status.success());
-        if !there || settings.server.tls.is_some() {
-            println!("postgres: {COPY}: left out, {}", if there { "the connection is encrypted" } else { "there is no psql" });
-            return None;
-        }
-        let file = |text: &[u8]| {
-            let mut file = NamedTempFile::new().unwrap();
-            file.write_all(text).unwrap();
-            file
-        };
-        Some(Psql { script: file(&prepared.script), empty: file(DURABLE.as_bytes()) })
-    }
-
-    /// Runs a file. Gives the seconds from its start to its end.
-    fn run(settings: &PostgresSettings, file: &NamedTempFile) -> f64 {
-        let server = &settings.server;
-        let mut psql = Command::new("psql");
-        psql.args(["-X", "-q", "-w", "-v", "ON_ERROR_STOP=1", "-f"]).arg(file.path()).arg(server.to_string());
-        // As the sink's connection: no encryption is tried, and text is UTF-8 whatever the locale says.
-        psql.envs([("PGSSLMODE", "disable"), ("PGGSSENCMODE", "disable"), ("PGCLIENTENCODING", "UTF8")]);
-        if let Some(user) = &server.user {
-            psql.env("PGUSER", user);
-        }
-        if let Some(password) = server.password.read().unwrap() {
-            psql.env("PGPASSWORD", password.expose_secret());
-        }
-        let begun = Moment::now();
-        let output = psql.output().unwrap();
-        let seconds = begun.elapsed().as_secs_f64();
-        assert!(output.status.success(), "psql: {}", String::from_utf8_lossy(&output.stderr));
-        seconds
-    }
-
-    async fn write(&self, database: &Database, prepared: &Prepared) -> Measured {
-        let mut connection = laid_out(database).await;
-        let idle = Psql::run(&database.settings, &self.empty);
-        let meter = Meter::start(SERVER);
-        let seconds = Psql::run(&database.settings, &self.script) - idle;
-        let measured = meter.told(prepared.rows, prepared.rows as f64 / seconds);
-        prepared.check(&mut connection).await;
-        measured
-    }
-}
-
-/// A connection to the database, with the ledger's tables in it.
-async fn laid_out(database: &Database) -> PgConnection {
+/// The arrays of each batch that the sink wrote.
+async fn arrays(database: &Database, corpus: &Corpus) -> Vec<(Columns, AlertColumns)> {
     let mut connection = connect(&database.settings).await.unwrap();
-    layout::ensure(&mut connection, &database.settings).await.unwrap();
-    connection
+    let mut batches = Vec::new();
+    for records in &corpus.scored {
+        let position = |record: &Stored| serde_json::from_slice::<ScoreRecord<'_>>(&record.value).unwrap().position().packed();
+        let (first, last) = (position(records.first().unwrap()), position(records.last().unwrap()));
+        let alerts = sqlx::query_as::<Postgres, AlertRow>(READ_ALERTS).bind(first).bind(last).fetch_all(&mut connection).await.unwrap();
+        batches.push((Columns::of(records), AlertColumns::of(alerts)));
+    }
+    batches
 }
 
 async fn sink(database: &Database, corpus: &Corpus) -> Measured {
@@ -333,10 +188,15 @@ async fn sink(database: &Database, corpus: &Corpus) -> Measured {
     measured
 }
 
-async fn insert(database: &Database, prepared: &Prepared) -> Measured {
-    let mut connection = laid_out(database).await;
+async fn copy(database: &Database, prepared: &Prepared) -> Measured {
+    drop(database.lay_out().await.unwrap());
+    Measured::of(&postgres::write(&database.settings, prepared, &cpu(SERVER)).await.unwrap())
+}
+
+async fn insert(database: &Database, batches: &[(Columns, AlertColumns)], prepared: &Prepared) -> Measured {
+    let mut connection = database.lay_out().await.unwrap();
     let meter = Meter::start(SERVER);
-    for (columns, alerts) in &prepared.batches {
+    for (columns, alerts) in batches {
         let mut transaction = connection.begin().await.unwrap();
         columns.insert(&mut transaction).await;
         if !alerts.pos.is_empty() {
@@ -345,36 +205,39 @@ async fn insert(database: &Database, prepared: &Prepared) -> Measured {
         transaction.commit().await.unwrap();
     }
     let measured = meter.stop(prepared.rows);
-    prepared.check(&mut connection).await;
+    prepared.check(&database.settings).await.unwrap();
     measured
 }
 
 pub(crate) async fn contest(url: &str, corpus: &Corpus, rounds: usize) -> Contest {
-    let first = Database::make(url).await;
+    let server = PostgresSettings::try_new(&ServerUrl::parse(url).unwrap(), &RawPostgres::default(), Durability::Warn).unwrap();
+    let first = Database::make(&server).await.unwrap();
     sink(&first, corpus).await;
-    let prepared = Prepared::of(&first, corpus).await;
-    let psql = Psql::find(&first.settings, &prepared);
-    first.remove().await;
-    let compared: &[&'static str] = if psql.is_some() { &[SINK, COPY, INSERT] } else { &[SINK, INSERT] };
+    let (prepared, batches) = (Prepared::read(&first.settings, corpus).await.unwrap(), arrays(&first, corpus).await);
+    first.remove().await.unwrap();
+    // COPY is not written over an encrypted connection.
+    let copied = server.server.tls.is_none();
+    let compared: &[&'static str] = if copied { &[SINK, COPY, INSERT] } else { &[SINK, INSERT] };
     let mut contest = Contest::new(SERVER, "rows", compared, &[]);
     for round in 0..rounds {
         for way in contest.order(round) {
-            let database = Database::make(url).await;
-            let measured = match (contest.ways[way].name, &psql) {
-                (SINK, _) => sink(&database, corpus).await,
-                (COPY, Some(psql)) => psql.write(&database, &prepared).await,
-                _ => insert(&database, &prepared).await,
+            let database = Database::make(&server).await.unwrap();
+            let measured = match contest.ways[way].name {
+                SINK => sink(&database, corpus).await,
+                COPY => copy(&database, &prepared).await,
+                _ => insert(&database, &batches, &prepared).await,
             };
-            database.remove().await;
+            database.remove().await.unwrap();
             contest.add(way, measured);
         }
     }
-    if psql.is_some() && contest.ratio(2) < contest.ratio(1) {
+    if copied && contest.ratio(2) < contest.ratio(1) {
         contest.ways.swap(1, 2);
     }
-    let (batches, alerts) = (prepared.batches.len(), prepared.alerts);
-    let beside = if psql.is_some() { "; psql is one run of a script in text format, less an empty run's time; the faster raw way decides" } else { "; COPY was left out" };
-    let note = format!("postgres: {batches} batches with {alerts} alerts; raw ways write a batch's rows and alerts in one transaction, neither profiles nor positions{beside}");
-    contest.notes.push(note);
+    let (pieces, alerts) = (prepared.batches(), prepared.alerts);
+    let beside = if copied { "; the faster raw way decides" } else { "; COPY was left out" };
+    contest
+        .notes
+        .push(format!("postgres: {pieces} batches with {alerts} alerts; raw ways write a batch's rows and alerts in one transaction, neither profiles nor positions{beside}"));
     contest
 }

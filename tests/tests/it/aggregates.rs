@@ -104,14 +104,14 @@ async fn aggregates_in_mongodb_are_those_of_datafusion() {
     let settings = servers::mongodb::settings(&name, &RawMongodb::default());
     let mut store = documents::DocumentsStore::open(&settings).await.unwrap();
     write(&mut store, &awkward()).await;
-    // As another instance, or somebody's hand, might have left them: null, missing, and numbers whose sum 64 bits do not hold.
+    // As another instance, or somebody's hand, might have left them: null, missing, and numbers whose sum a double does not hold.
     let database = wh_stores::mongodb::connect(&settings).await.unwrap().database().clone();
     for (first, last, change) in [
         (0, 60, doc! { "$set": { "explanation.ruleset": null } }),
         (60, 120, doc! { "$unset": { "explanation.ruleset": "" } }),
         (120, 140, doc! { "$set": { "explanation.ruleset": "" } }),
-        (140, 160, doc! { "$set": { "explanation.state_epoch": i64::MAX } }),
-        (160, 165, doc! { "$set": { "explanation.state_epoch": i64::MIN } }),
+        (140, 160, doc! { "$set": { "explanation.state_epoch": i64::MAX / 100 } }),
+        (160, 165, doc! { "$set": { "explanation.state_epoch": i64::MIN / 100 } }),
     ] {
         let update = doc! { "q": { "_id": { "$gte": first, "$lt": last } }, "u": change, "multi": true };
         database.run_command(doc! { "update": "documents", "updates": [update] }).await.unwrap();

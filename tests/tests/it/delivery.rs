@@ -272,6 +272,10 @@ impl Log for FullLog {
         self.inner.subscribe(group, topics).await
     }
 
+    async fn keeps(&self, topic: &str) -> Result<Option<Duration>, Reaction> {
+        self.inner.keeps(topic).await
+    }
+
     async fn retain(&self) -> Result<u64, Reaction> {
         self.inner.retain().await
     }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use cargo_metadata::{DependencyKind, MetadataCommand, Package};
 
 /// `schemas ← stores ← eventlog ← ingest, scorer, sinks, query ← ops ← cli`: what each crate may depend on.
-const LAYERS: [(&str, &[&str]); 12] = [
+const LAYERS: [(&str, &[&str]); 13] = [
     ("wh-schemas", &[]),
     ("wh-evaluation", &[]),
     ("wh-stores", &["wh-schemas"]),
@@ -18,8 +18,9 @@ const LAYERS: [(&str, &[&str]); 12] = [
     ("wh-query", &["wh-schemas", "wh-stores", "wh-eventlog"]),
     ("wh-serve", &["wh-schemas", "wh-stores", "wh-query"]),
     ("wh-ops", &["wh-schemas", "wh-stores", "wh-eventlog", "wh-ingest", "wh-scorer", "wh-sinks", "wh-query"]),
-    ("wardhouse", &["wh-schemas", "wh-stores", "wh-eventlog", "wh-evaluation", "wh-ingest", "wh-scorer", "wh-sinks", "wh-query", "wh-serve", "wh-ops"]),
-    ("wh-tests", &["wh-schemas", "wh-stores", "wh-eventlog", "wh-ingest", "wh-scorer", "wh-sinks", "wh-query", "wh-ops"]),
+    ("wh-bench", &["wh-schemas", "wh-stores", "wh-eventlog", "wh-ingest", "wh-scorer", "wh-sinks"]),
+    ("wardhouse", &["wh-bench", "wh-schemas", "wh-stores", "wh-eventlog", "wh-evaluation", "wh-ingest", "wh-scorer", "wh-sinks", "wh-query", "wh-serve", "wh-ops"]),
+    ("wh-tests", &["wh-bench", "wh-schemas", "wh-stores", "wh-eventlog", "wh-ingest", "wh-scorer", "wh-sinks", "wh-query", "wh-ops"]),
 ];
 
 fn root() -> PathBuf {
@@ -188,4 +189,26 @@ fn nothing_is_unchecked() {
     let folders = crates();
     let folders: Vec<&str> = folders.iter().map(String::as_str).collect();
     assert_eq!(naming(&folders, &[word]), NONE, "these say {word}");
+}
+
+/// The sets of features that each dependency is built with, by its name and version.
+fn features(of: &[&str]) -> BTreeMap<String, BTreeSet<String>> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let tree = ["tree", "--offline", "--prefix", "none", "--format", "{p}|{f}"];
+    let told = std::process::Command::new(cargo).current_dir(root()).args(tree).args(of).output().unwrap();
+    assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
+    let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (package, features) in String::from_utf8(told.stdout).unwrap().lines().filter_map(|line| line.split_once('|')) {
+        found.entry(package.to_owned()).or_default().insert(features.trim_end_matches(" (*)").to_owned());
+    }
+    found
+}
+
+/// A fresh machine compiles once for both commands of the README. What differs is named in `cli/Cargo.toml` with the features that the tests ask for.
+#[test]
+fn the_program_is_built_of_what_the_tests_are_built_of() {
+    let (run, test) = (features(&["--package", "wardhouse", "--edges", "normal,build"]), features(&["--workspace", "--edges", "normal,build,dev"]));
+    assert!(run.len() > 100, "cargo tells of {} packages", run.len());
+    let twice: Vec<_> = run.iter().filter(|(package, features)| test.get(*package) != Some(features)).map(|(package, run)| (package, run, test.get(package))).collect();
+    assert!(twice.is_empty(), "compiled twice: {twice:?}");
 }

@@ -54,6 +54,9 @@ async fn a_range_of_time_or_of_seqs_is_written_again_and_nothing_else() {
     let log = &*pipeline.log;
     let forget = || lose(data, "documents.db", "DELETE FROM documents");
 
+    // Alerts are searched as written again only where they were not there.
+    let there = again(log, Role::Search, data, Range::default(), Pace::Full).await.unwrap();
+    assert_eq!((there.records, there.written), (1_200, 0));
     forget();
     let late = again(log, Role::Documents, data, Range { since: Some(between), ..Range::default() }, Pace::Full).await.unwrap();
     assert_eq!((late.records, late.written), (500, 500));

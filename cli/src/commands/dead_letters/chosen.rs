@@ -1,10 +1,11 @@
 //! Which letters something is done with: those that are named, or those that wait and a filter takes.
 //!
-//! What must stay true: nothing is done before it is known how many are meant; more than one needs `--all`.
+//! What must stay true: nothing is done before it is known how many are meant; more than one needs `--all`; under a limit they are those that `list`
+//! shows under it.
 
-use wh_eventlog::Reader;
 use wh_eventlog::dead_letters::{Dispositions, Filter, Found, letter_at};
-use wh_ops::letters::{Waiting, waiting};
+use wh_eventlog::{Offset, Reader};
+use wh_ops::letters::{Waiting, newest, waiting};
 use wh_stores::clock;
 
 use super::Meant;
@@ -14,14 +15,16 @@ use crate::failure::Failure;
 pub(super) enum Chosen<'l> {
     /// Those that were named; the last of them first.
     Named(Vec<Found>),
-    /// Those that a filter takes, and how many of them at most.
-    Waiting(Box<Waiting<'l>>, u64),
+    /// Those that a filter takes.
+    Waiting(Box<Waiting<'l>>),
+    /// The newest of those, where they stand; the oldest of them last.
+    Newest(&'l dyn Reader, Vec<(u32, Offset)>),
 }
 
 impl<'l> Chosen<'l> {
     /// Looks which letters are meant; `what` is to be done with them.
     pub(super) async fn of(log: &'l dyn Reader, meant: &Meant, what: &str) -> Result<Chosen<'l>, Failure> {
-        let mut filter = meant.which.filter()?;
+        let mut filter = meant.which.filter(log).await?;
         if meant.letters.is_empty() {
             if filter.is_empty() && !meant.all {
                 return Err(Failure::Settings(vec![format!(
@@ -52,23 +55,34 @@ impl<'l> Chosen<'l> {
 
     async fn waiting(log: &'l dyn Reader, meant: &Meant, filter: Filter, what: &str) -> Result<Chosen<'l>, Failure> {
         let limit = meant.limit.unwrap_or(u64::MAX);
-        let count = waiting(log, &filter).await?.min(limit);
+        let all = waiting(log, &filter).await?;
+        let count = all.min(limit);
         if count > 1 && !meant.all {
             return Err(Failure::Settings(vec![format!(
-                "{count} letters are meant: say --all to {what} them all, or --limit 1 for the oldest; `wardhouse dead-letters list` shows them"
+                "{count} letters are meant: say --all to {what} them all, or --limit 1 for the newest; `wardhouse dead-letters list` shows them"
             )]));
         }
-        Ok(Chosen::Waiting(Box::new(Waiting::new(log, filter).await?), limit))
+        if limit < all {
+            let mut places = newest(log, &filter, usize::try_from(limit).unwrap_or(usize::MAX)).await?;
+            places.reverse();
+            return Ok(Chosen::Newest(log, places));
+        }
+        Ok(Chosen::Waiting(Box::new(Waiting::new(log, filter).await?)))
     }
 
     /// The next one.
     pub(super) async fn next(&mut self) -> Result<Option<Found>, Failure> {
         match self {
             Chosen::Named(named) => Ok(named.pop()),
-            Chosen::Waiting(_, 0) => Ok(None),
-            Chosen::Waiting(letters, left) => {
-                *left -= 1;
-                Ok(letters.next().await?)
+            Chosen::Waiting(letters) => Ok(letters.next().await?),
+            Chosen::Newest(log, places) => {
+                while let Some((partition, offset)) = places.pop() {
+                    // Retention may have taken it meanwhile.
+                    if let Some(found) = letter_at(*log, partition, offset).await? {
+                        return Ok(Some(found));
+                    }
+                }
+                Ok(None)
             }
         }
     }

@@ -6,6 +6,7 @@ use wh_eventlog::{Log, Reader, Record};
 
 use super::DiscardArgs;
 use super::chosen::Chosen;
+use crate::commands::counted;
 use crate::failure::Failure;
 use crate::pipeline;
 use crate::settings::Settings;
@@ -37,7 +38,7 @@ pub(super) async fn discard(settings: &Settings, args: &DiscardArgs) -> Result<(
         pipeline::audit(&*log, "dead_letters_discarded", "dead-letters", "info", data).await?;
     }
     outcome?;
-    anstream::eprintln!("{done} dead letters discarded");
+    anstream::eprintln!("{} discarded", counted(done, "dead letter", "dead letters"));
     Ok(())
 }
 

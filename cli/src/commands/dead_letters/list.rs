@@ -6,13 +6,14 @@ use wh_ops::letters::{self, Line};
 use wh_schemas::Micros;
 
 use super::ListArgs;
+use crate::commands::counted;
 use crate::failure::Failure;
 use crate::settings::Settings;
 use crate::stores;
 
 pub(super) async fn list(settings: &Settings, args: &ListArgs) -> Result<(), Failure> {
     let log = stores::open_reader(settings).await?;
-    let listed = letters::list(&*log, &args.which.filter()?, args.settled, args.limit).await?;
+    let listed = letters::list(&*log, &args.which.filter(&*log).await?, args.settled, args.limit).await?;
     for line in &listed.lines {
         if args.json {
             // One at a time: a letter may be large.
@@ -24,8 +25,9 @@ pub(super) async fn list(settings: &Settings, args: &ListArgs) -> Result<(), Fai
     }
     if !args.json {
         let hidden = listed.all - listed.lines.len() as u64;
-        let more = if hidden > 0 { format!(" ({hidden} older ones not shown: --limit)") } else { String::new() };
-        anstream::eprintln!("{} dead letters{}{more}", listed.all, if args.settled { "" } else { " wait" });
+        let more = if hidden > 0 { format!(" ({} not shown: --limit)", counted(hidden, "older one", "older ones")) } else { String::new() };
+        let told = if args.settled { counted(listed.all, "dead letter", "dead letters") } else { counted(listed.all, "dead letter waits", "dead letters wait") };
+        anstream::eprintln!("{told}{more}");
     }
     Ok(())
 }

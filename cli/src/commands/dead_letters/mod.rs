@@ -5,13 +5,16 @@
 
 mod chosen;
 mod discard;
+mod known;
 mod list;
 mod retry;
 mod show;
-mod time;
+pub(crate) mod time;
 
 use clap::{Args, Subcommand};
+use wh_eventlog::Reader;
 use wh_eventlog::dead_letters::Filter;
+use wh_ops::letters;
 use wh_stores::clock;
 
 use crate::commands::runtime;
@@ -34,19 +37,22 @@ pub(crate) enum DeadLettersCommand {
     Discard(DiscardArgs),
 }
 
+/// Classes that one message names.
+const CLASSES: usize = 40;
+
 /// Which letters are meant.
 #[derive(Debug, Default, Args)]
 pub(crate) struct Which {
     /// Only of this stage: intake, scorer, patterns, sink, or a store's name.
     #[arg(long)]
     stage: Option<String>,
-    /// Only those that this store could not take.
+    /// Only those that this store could not take: ledger, documents, metrics, search.
     #[arg(long)]
     store: Option<String>,
-    /// Only where the error class contains this.
+    /// Only where the error class contains this, such as amount or missing.
     #[arg(long)]
     class: Option<String>,
-    /// Only with this fingerprint: records that fail alike have the same.
+    /// Only with this fingerprint (16 characters): records that fail alike have the same.
     #[arg(long)]
     fingerprint: Option<String>,
     /// Only those written since then: 2026-03-01T08:00:00Z, 2026-03-01, or 15m, 2h, 7d ago.
@@ -58,8 +64,8 @@ pub(crate) struct Which {
 }
 
 impl Which {
-    /// The conditions; every fault at once.
-    fn filter(&self) -> Result<Filter, Failure> {
+    /// The conditions; every fault at once. The log says which classes there are.
+    async fn filter(&self, log: &dyn Reader) -> Result<Filter, Failure> {
         let (now, mut faults) = (clock::now().0, Vec::new());
         let mut at = |flag: &str, text: Option<&str>| {
             let text = text?;
@@ -70,10 +76,16 @@ impl Which {
             found
         };
         let (since, until) = (at("--since", self.since.as_deref()), at("--until", self.until.as_deref()));
+        let Which { stage, store, class, fingerprint, .. } = self;
+        faults.extend(stage.as_deref().and_then(known::stage));
+        faults.extend(store.as_deref().and_then(known::store));
+        faults.extend(fingerprint.as_deref().and_then(known::fingerprint));
+        if let Some(part) = class.as_deref().filter(|part| !known::may_be_class(part)) {
+            faults.extend(known::class(part, &letters::classes(log, CLASSES).await?));
+        }
         if !faults.is_empty() {
             return Err(Failure::Settings(faults));
         }
-        let Which { stage, store, class, fingerprint, .. } = self;
         Ok(Filter { stage: stage.clone(), store: store.clone(), class: class.clone(), fingerprint: fingerprint.clone(), since, until })
     }
 }
@@ -83,8 +95,8 @@ impl Which {
 pub(crate) struct ListArgs {
     #[command(flatten)]
     which: Which,
-    /// At most so many, the newest.
-    #[arg(long, default_value_t = 100)]
+    /// At most so many, the newest; the same that `retry` and `discard` take under it.
+    #[arg(long, value_name = "N", default_value_t = 100)]
     limit: usize,
     /// Those too that were sent again or discarded.
     #[arg(long)]
@@ -101,8 +113,8 @@ pub(crate) struct Meant {
     letters: Vec<String>,
     #[command(flatten)]
     which: Which,
-    /// At most so many, the oldest of each partition first.
-    #[arg(long)]
+    /// At most so many, the newest, the oldest of them first: those that `list` shows under it.
+    #[arg(long, value_name = "N")]
     limit: Option<u64>,
     /// All that are meant, where that is more than one.
     #[arg(long)]

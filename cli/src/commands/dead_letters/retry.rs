@@ -17,6 +17,7 @@ use wh_stores::holder::Holder;
 use super::RetryArgs;
 use super::chosen::Chosen;
 use crate::args::{RoleName, StoreName};
+use crate::commands::counted;
 use crate::commands::reconcile::open;
 use crate::failure::Failure;
 use crate::pipeline;
@@ -64,7 +65,8 @@ pub(super) async fn retry(settings: &Settings, args: &RetryArgs) -> Result<(), F
         pipeline::audit(&*log, "dead_letters_retried", "dead-letters", "info", data).await?;
     }
     outcome?;
-    anstream::eprintln!("{done} dead letters sent again{}", if left > 0 { format!(", {left} go on waiting") } else { String::new() });
+    let waiting = if left > 0 { format!(", {} on waiting", counted(left, "goes", "go")) } else { String::new() };
+    anstream::eprintln!("{} sent again{waiting}", counted(done, "dead letter", "dead letters"));
     if left > 0 && done == 0 {
         return Err(Failure::Failed("none was sent again: the lines above say why".to_owned()));
     }

@@ -5,7 +5,7 @@ use wh_schemas::Micros;
 use wh_schemas::time::{DAY, HOUR, SECOND};
 
 /// The time (microseconds since 1970 UTC) that a text means: an instant, a day's begin in UTC, or so long before `now`.
-pub(super) fn read(text: &str, now: i64) -> Option<i64> {
+pub(crate) fn read(text: &str, now: i64) -> Option<i64> {
     if let Some(ago) = ago(text) {
         return now.checked_sub(ago);
     }
@@ -13,7 +13,8 @@ pub(super) fn read(text: &str, now: i64) -> Option<i64> {
     Micros::parse(&whole, Tz::UTC).map(|time| time.0)
 }
 
-fn ago(text: &str) -> Option<i64> {
+/// How long ago in microseconds a text such as `15m`, `2h` or `7d` means.
+pub(crate) fn ago(text: &str) -> Option<i64> {
     let unit = match text.bytes().last()? {
         b's' => SECOND,
         b'm' => 60 * SECOND,

@@ -17,7 +17,7 @@ use wh_sinks::reconcile::{Repair, StoredRows};
 use wh_stores::holder::Holder;
 
 use crate::args::{RoleName, StoreName};
-use crate::commands::{asked_to_stop, runtime};
+use crate::commands::{asked_to_stop, counted, runtime};
 use crate::failure::Failure;
 use crate::settings::Settings;
 use crate::stores;
@@ -143,7 +143,7 @@ pub(crate) fn run(settings: &Settings, args: &ReconcileArgs) -> Result<(), Failu
         }
         match (unanswered.is_empty(), left) {
             (true, 0) => Ok(()),
-            (true, left) => Err(Failure::Differs(format!("{left} rows are not as the log says"))),
+            (true, left) => Err(Failure::Differs(format!("{} not as the log says", counted(left, "row is", "rows are")))),
             (false, _) => Err(Failure::Failed(unanswered.join("\n"))),
         }
     })
@@ -176,7 +176,8 @@ async fn one(settings: &Settings, args: &ReconcileArgs, log: &dyn Log, target: T
         tracing::warn!("what the comparison of the {} came to is not in the audit log: {reaction}", target.name());
     }
     let summary = compared?;
-    show.end(target.name(), &summary, args.repair);
+    let beside = if target == Target::Baselines { Some(open::patterns(settings).await?) } else { None };
+    show.end(target.name(), &summary, args.repair, beside.as_deref());
     Ok(summary)
 }
 

@@ -8,6 +8,7 @@ use wh_sinks::{elasticsearch, influxdb, mongodb, postgres, sqlite, tantivy};
 use wh_stores::places::{BaselinesPlace, DocumentsPlace, LedgerPlace, MetricsPlace, SearchPlace};
 
 use crate::args::StoreName;
+use crate::commands::counted;
 use crate::settings::Settings;
 
 /// The rows of a store, for reading.
@@ -53,6 +54,28 @@ pub(super) async fn repair(settings: &Settings, store: StoreName) -> Result<Box<
             SearchPlace::Tantivy(folder) => Box::new(tantivy::SearchStore::open(folder)?),
             SearchPlace::Elasticsearch(settings) => Box::new(elasticsearch::SearchStore::open(settings.clone()).await?),
         },
+    })
+}
+
+/// What of the baselines is read and not compared with the log: the checkpoint of patterns by account, in a sentence.
+///
+/// # Errors
+/// Where it cannot be read, or is damaged.
+pub(super) async fn patterns(settings: &Settings) -> Result<String, Reaction> {
+    let (stands, extent) = match &settings.places.baselines {
+        BaselinesPlace::Sqlite(path) => {
+            let path = path.clone();
+            let task = tokio::task::spawn_blocking(move || wh_scorer::state::sqlite::examine_patterns(&path));
+            let found = task.await.map_err(|error| Reaction::fatal(format!("the task that reads the baselines failed: {error}")))??;
+            let extent = found.map_or(String::new(), |(_, accounts)| format!(" with {}", counted(accounts, "account", "accounts")));
+            (found.map(|(position, _)| position.next_offset), extent)
+        }
+        // The states are read by the stage alone there.
+        BaselinesPlace::Redis(redis) => (wh_scorer::state::redis::read_patterns(redis).await?.map(|(position, _)| position.next_offset), String::new()),
+    };
+    Ok(match stands {
+        Some(offset) => format!("the checkpoint of patterns by account{extent}, up to offset {offset}, was read and not compared"),
+        None => "there is no checkpoint of patterns by account".to_owned(),
     })
 }
 

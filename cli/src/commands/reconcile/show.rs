@@ -4,6 +4,8 @@ use anstream::{eprintln, println};
 use indicatif::{ProgressBar, ProgressStyle};
 use wh_ops::reconcile::{Finding, RangeResult, Summary, Told, What};
 
+use crate::commands::counted;
+
 /// Longest value that people are shown.
 const WIDTH: usize = 80;
 
@@ -60,30 +62,32 @@ impl Show {
         }
     }
 
-    /// The last line of a store.
-    pub(super) fn end(self, store: &str, summary: &Summary, repair: bool) {
+    /// The last line of a store; `beside` is what of it was not compared.
+    pub(super) fn end(self, store: &str, summary: &Summary, repair: bool, beside: Option<&str>) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
         if self.json {
             println!(
                 "{}",
-                serde_json::json!({ "store": store, "ranges": summary.ranges, "rows": summary.rows, "missing": summary.missing, "different": summary.different, "extra": summary.extra, "left": summary.left })
+                serde_json::json!({ "store": store, "ranges": summary.ranges, "rows": summary.rows, "missing": summary.missing, "different": summary.different, "extra": summary.extra, "left": summary.left, "not_compared": beside })
             );
             return;
         }
         if self.held_back > 0 {
             eprintln!("{store}: {} more are not shown (--limit N, or --json for all)", self.held_back);
         }
+        let beside = beside.map(|what| format!("; {what}")).unwrap_or_default();
+        let whole = format!("{} in {}", counted(summary.rows, "row", "rows"), counted(summary.ranges, "range", "ranges"));
         if summary.findings() == 0 {
-            println!("{store}: {} rows in {} ranges, all as the log says", summary.rows, summary.ranges);
+            println!("{store}: {whole}, all as the log says{beside}");
             return;
         }
         let found = format!("{} missing, {} different, {} extra", summary.missing, summary.different, summary.extra);
         match (repair, summary.left) {
-            (true, 0) => println!("{store}: {} rows in {} ranges: {found}; all put right", summary.rows, summary.ranges),
-            (true, left) => println!("{store}: {} rows in {} ranges: {found}; {left} could not be put right", summary.rows, summary.ranges),
-            (false, _) => println!("{store}: {} rows in {} ranges: {found} (--repair puts them right from the log)", summary.rows, summary.ranges),
+            (true, 0) => println!("{store}: {whole}: {found}; all put right{beside}"),
+            (true, left) => println!("{store}: {whole}: {found}; {left} could not be put right{beside}"),
+            (false, _) => println!("{store}: {whole}: {found} (--repair puts them right from the log){beside}"),
         }
     }
 }
@@ -96,13 +100,22 @@ fn cut(value: Option<&str>) -> String {
     }
 }
 
+/// Where a row stands, as its store has it where that is no position.
+fn place(finding: &Finding) -> String {
+    match finding.nowhere.as_deref() {
+        None => finding.at.to_string(),
+        Some("") => "at no position".to_owned(),
+        Some(stands) => format!("at {stands} (no position)"),
+    }
+}
+
 fn say(finding: &Finding) {
     let what = match finding.what {
         What::Missing => "is missing",
         What::Extra => "is not in the log",
         What::Different => "is not as the log says",
     };
-    println!("{}.{} {} {}: {what}", finding.store, finding.table, finding.at, finding.id);
+    println!("{}.{} {} {}: {what}", finding.store, finding.table, place(finding), finding.id);
     for difference in &finding.differences {
         println!("    {}: stored {}, expected {}", difference.field, cut(difference.stored.as_deref()), cut(difference.expected.as_deref()));
     }
@@ -119,9 +132,10 @@ fn say_range(range: &RangeResult) {
 fn finding_json(finding: &Finding) -> serde_json::Value {
     let differences: Vec<serde_json::Value> =
         finding.differences.iter().map(|difference| serde_json::json!({ "field": difference.field, "stored": difference.stored, "expected": difference.expected })).collect();
+    let at = finding.nowhere.is_none().then_some(finding.at);
     serde_json::json!({
-        "finding": finding.what.as_str(), "store": finding.store, "table": finding.table, "partition": finding.at.partition, "seq": finding.at.seq,
-        "id": finding.id, "differences": differences,
+        "finding": finding.what.as_str(), "store": finding.store, "table": finding.table, "partition": at.map(|at| at.partition), "seq": at.map(|at| at.seq),
+        "stands_at": finding.nowhere, "id": finding.id, "differences": differences,
     })
 }
 
@@ -132,4 +146,21 @@ fn range_json(range: &RangeResult) -> serde_json::Value {
         "stored": { "rows": range.stored.rows, "checksum": format!("{:016x}", range.stored.sum) },
         "missing": range.missing, "different": range.different, "extra": range.extra, "repaired": range.repaired,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wh_schemas::SeqPosition;
+
+    #[test]
+    fn a_row_at_no_position_of_ours_is_told_as_it_stands() {
+        let at = SeqPosition { partition: u32::MAX, seq: 0 };
+        let finding = Finding { store: "ledger", table: "transactions", at, id: "T".into(), what: What::Extra, differences: Vec::new(), nowhere: Some("-5".into()) };
+        assert_eq!(place(&finding), "at -5 (no position)");
+        let told = finding_json(&finding);
+        assert!(told["partition"].is_null() && told["seq"].is_null() && told["stands_at"] == "-5", "{told}");
+        assert_eq!(place(&Finding { nowhere: Some(String::new()), ..finding.clone() }), "at no position");
+        assert_eq!(place(&Finding { nowhere: None, at: SeqPosition { partition: 1, seq: 7 }, ..finding }), "1:7");
+    }
 }

@@ -20,9 +20,10 @@ pub(crate) struct ReplayArgs {
     /// The store.
     #[arg(long, value_enum, default_value_t = Target::All)]
     store: Target,
-    /// What is written again: scored records, or patterns by account (into ledger and search).
-    #[arg(long, value_enum, default_value_t = StreamName::Scorer)]
-    stream: StreamName,
+    /// What is written again: scored records, or patterns by account (into ledger and search). Both where none is named; with --from or --to,
+    /// which count the seqs of one of them, scored records.
+    #[arg(long, value_enum)]
+    stream: Option<StreamName>,
     /// One partition; all where none is named.
     #[arg(long, value_name = "N")]
     partition: Option<u32>,
@@ -127,21 +128,16 @@ pub(crate) fn run(settings: &Settings, args: &ReplayArgs) -> Result<(), Failure>
         };
         return begin::run(settings, store, name, begin);
     }
-    let stream = match args.stream {
-        StreamName::Scorer => Stream::Scorer,
-        StreamName::Patterns => Stream::Patterns,
-    };
-    // The other stores hold no patterns.
-    let takes = |store: StoreName| stream == Stream::Scorer || matches!(store, StoreName::Ledger | StoreName::Search);
-    let chosen: Vec<(StoreName, &str)> = chosen.filter(|(_, store, _)| takes(*store)).map(|(_, store, name)| (store, name)).collect();
+    let chosen: Vec<(StoreName, &str)> = chosen.filter(|(_, store, _)| !streams(args, *store).is_empty()).map(|(_, store, name)| (store, name)).collect();
     if chosen.is_empty() {
         return Err(Failure::Settings(vec!["--stream patterns: expected --store ledger, search or all".to_owned()]));
     }
     let range = range(settings, args)?;
     let runtime = runtime("replay")?;
     let log = runtime.block_on(stores::open_reader(settings))?;
-    for (store, name) in chosen {
-        let (pace, _holder) = share(settings, store, name)?;
+    // All of them before the first row: a store that cannot be written now is told before any other is.
+    let shared: Vec<(Pace, Option<Holder>)> = chosen.iter().map(|(store, name)| share(settings, *store, name)).collect::<Result<_, _>>()?;
+    for ((store, name), (pace, _holder)) in chosen.into_iter().zip(shared) {
         let mut opened = runtime.block_on(stores::open_store(settings, store))?;
         let bar = ProgressBar::new(0)
             .with_style(ProgressStyle::with_template("{prefix:>10} {wide_bar} {pos}/{len} {per_sec} {eta}").unwrap_or_else(|_| ProgressStyle::default_bar()))
@@ -150,13 +146,28 @@ pub(crate) fn run(settings: &Settings, args: &ReplayArgs) -> Result<(), Failure>
             bar.set_length(whole);
             bar.set_position(done);
         };
-        let done = runtime.block_on(replay::replay(&*log, &mut *opened, stream, range, pace, &mut progress));
-        bar.finish_and_clear();
-        let done = done?;
-        let what = if store == StoreName::Metrics { format!("summed again in blocks of {} seqs", layout::METRICS_BLOCK) } else { "written".to_owned() };
-        anstream::println!("{name}: {} records read, {} {what}", done.records, done.written);
+        for stream in streams(args, store) {
+            let done = runtime.block_on(replay::replay(&*log, &mut *opened, stream, range, pace, &mut progress));
+            bar.finish_and_clear();
+            let done = done?;
+            let of = if stream == Stream::Patterns { "patterns" } else { "records" };
+            let what = if store == StoreName::Metrics { format!("summed again in blocks of {} seqs", layout::METRICS_BLOCK) } else { "written".to_owned() };
+            anstream::println!("{name}: {} {of} read, {} {what}", done.records, done.written);
+        }
     }
     Ok(())
+}
+
+/// What is written again into a store: documents and metrics hold no patterns.
+fn streams(args: &ReplayArgs, store: StoreName) -> Vec<Stream> {
+    let both = args.from.is_none() && args.to.is_none();
+    let (scorer, patterns) = match args.stream {
+        Some(StreamName::Scorer) => (true, false),
+        Some(StreamName::Patterns) => (false, true),
+        None => (true, both),
+    };
+    let takes_patterns = matches!(store, StoreName::Ledger | StoreName::Search);
+    [(Stream::Scorer, scorer), (Stream::Patterns, patterns && takes_patterns)].into_iter().filter(|(_, is_wanted)| *is_wanted).map(|(stream, _)| stream).collect()
 }
 
 /// How a store is shared with its sink. A SQLite file may be written by two processes in turn; the index has one writer, and there is no
@@ -171,6 +182,32 @@ fn share(settings: &Settings, store: StoreName, name: &str) -> Result<(Pace, Opt
             anstream::eprintln!("{name}: its sink runs: written beside it, and slower for that");
             Ok((Pace::Gentle, None))
         }
-        Err(reaction) => Err(Failure::Failed(format!("{reaction} (an index in a folder has one writer: only a search server is written beside its sink)"))),
+        Err(reaction) => Err(Failure::Failed(format!(
+            "{reaction} (an index in a folder has one writer: only a search server is written beside its sink); nothing was written into any store: stop its stage, or name the others \
+             one by one (--store ledger)"
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: ReplayArgs,
+    }
+
+    #[test]
+    fn both_streams_are_written_again_unless_one_is_named_or_seqs_are() {
+        let of = |line: &[&str], store| streams(&Line::parse_from(std::iter::once("replay").chain(line.iter().copied())).args, store);
+        assert_eq!(of(&[], StoreName::Search), [Stream::Scorer, Stream::Patterns]);
+        assert_eq!(of(&["--since", "2026-03-01"], StoreName::Ledger), [Stream::Scorer, Stream::Patterns]);
+        assert_eq!(of(&[], StoreName::Documents), [Stream::Scorer]);
+        assert_eq!(of(&["--from", "7"], StoreName::Ledger), [Stream::Scorer]);
+        assert_eq!(of(&["--stream", "patterns", "--to", "7"], StoreName::Ledger), [Stream::Patterns]);
+        assert!(of(&["--stream", "patterns"], StoreName::Metrics).is_empty());
     }
 }

@@ -30,7 +30,7 @@ pub(super) fn with_backslashes(pattern: &mut SqlExpr, escape: &mut Option<ValueW
 }
 
 /// The text of a pattern that is written in the statement, be it in pieces.
-fn known(pattern: &SqlExpr) -> Option<String> {
+pub(super) fn known(pattern: &SqlExpr) -> Option<String> {
     match pattern {
         SqlExpr::Value(ValueWithSpan { value: Value::SingleQuotedString(text) | Value::EscapedStringLiteral(text), .. }) => Some(text.clone()),
         SqlExpr::Nested(inner) => known(inner),

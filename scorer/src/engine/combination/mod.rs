@@ -57,8 +57,24 @@ struct Ensemble {
     nodes: Vec<Node>,
     /// Where each tree begins.
     roots: Vec<usize>,
+    /// As many trees as are walked side by side, and the deepest one's levels.
+    groups: Vec<(Vec<u32>, usize)>,
+    /// The nodes as they are walked side by side: a leaf leads to itself.
+    steps: Vec<Step>,
     identity: u64,
 }
+
+/// A node without what only contributions need.
+#[derive(Clone, Copy, Debug)]
+struct Step {
+    threshold: f32,
+    /// The left child, from the first tree's root on.
+    left: u32,
+    measure: u16,
+}
+
+/// Trees that are walked side by side: each step waits for the one before it in its tree, and not for those of other trees.
+const SIDE_BY_SIDE: usize = 8;
 
 /// Reads trees: a line with the base log-odds, then a line a tree: its nodes, breadth first, as `measure:threshold:left:value` or `value`.
 fn parse(text: &str) -> Ensemble {
@@ -77,11 +93,59 @@ fn parse(text: &str) -> Ensemble {
             }
         }));
     }
+    let mut steps = Vec::with_capacity(nodes.len());
+    let mut groups: Vec<(Vec<u32>, usize)> = Vec::new();
+    for (number, root) in roots.iter().enumerate() {
+        let tree = nodes.get(*root..roots.get(number + 1).copied().unwrap_or(nodes.len())).unwrap_or_default();
+        let place = |index: usize| u32::try_from(root + index).unwrap_or(u32::MAX);
+        // Breadth first: a child's level is known when it is come to.
+        let mut levels = vec![0_usize; tree.len()];
+        for (index, node) in tree.iter().enumerate() {
+            let left = usize::from(node.left);
+            if usize::from(node.measure) < COUNT && left > index && left + 1 < tree.len() {
+                steps.push(Step { threshold: node.threshold, left: place(left), measure: node.measure });
+                let below = levels.get(index).map_or(0, |level| level + 1);
+                levels.iter_mut().skip(left).take(2).for_each(|level| *level = below);
+            } else {
+                steps.push(Step { threshold: f32::INFINITY, left: place(index), measure: 0 });
+            }
+        }
+        let depth = levels.into_iter().max().unwrap_or(0);
+        match groups.last_mut().filter(|(trees, _)| trees.len() < SIDE_BY_SIDE) {
+            Some((trees, deepest)) => {
+                trees.push(place(0));
+                *deepest = depth.max(*deepest);
+            }
+            None => groups.push((vec![place(0)], depth)),
+        }
+    }
     // 53 bits, so that every reader of the ruleset's JSON or TOML keeps it.
-    Ensemble { base, nodes, roots, identity: wh_schemas::ids::fingerprint(text.as_bytes()) >> 11 }
+    Ensemble { base, nodes, roots, groups, steps, identity: wh_schemas::ids::fingerprint(text.as_bytes()) >> 11 }
 }
 
 impl Ensemble {
+    /// What [`Ensemble::walk`] gives, several trees at a time; added up in the same order, so that it is the same to the bit.
+    fn sum(&self, measures: &Measures) -> f32 {
+        let mut sum = self.base;
+        for (trees, depth) in &self.groups {
+            let mut places = [0_u32; SIDE_BY_SIDE];
+            for (place, root) in places.iter_mut().zip(trees) {
+                *place = *root;
+            }
+            for _ in 0..*depth {
+                for place in &mut places {
+                    let Some(step) = self.steps.get(*place as usize) else { continue };
+                    let measure = measures.get(usize::from(step.measure)).copied().unwrap_or(0.0);
+                    *place = step.left + u32::from(measure > step.threshold);
+                }
+            }
+            for (place, _) in places.iter().zip(trees) {
+                sum += self.nodes.get(*place as usize).map_or(0.0, |node| node.value);
+            }
+        }
+        sum
+    }
+
     fn walk(&self, measures: &Measures, mut step: impl FnMut(usize, f32)) -> f32 {
         let mut sum = self.base;
         for root in &self.roots {
@@ -100,7 +164,7 @@ impl Ensemble {
 /// Log-odds of the ensemble.
 #[must_use]
 pub fn log_odds(measures: &Measures) -> f64 {
-    f64::from(ENSEMBLE.walk(measures, |_, _| {}))
+    f64::from(ENSEMBLE.sum(measures))
 }
 
 /// The strength of log-odds above those that confirm: a sixth for each unit down to what is half seen, and ever less below, so that what is
@@ -125,6 +189,24 @@ pub fn contributions(measures: &Measures) -> Vec<(usize, f64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn side_by_side_is_the_same_to_the_bit() {
+        let mut state = 1_u64;
+        for round in 0..2_000 {
+            let mut measures = [0.0; COUNT];
+            for m in &mut measures {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                let unit = (state >> 40) as f32 / (1_u32 << 24) as f32;
+                *m = if round % 3 == 0 && unit < 0.5 { 0.0 } else { unit * 6.0 - 1.0 };
+            }
+            if round % 100 == 0 {
+                measures[round / 100] = f32::INFINITY;
+                measures[COUNT - 1 - round / 100] = f32::NAN;
+            }
+            assert_eq!(ENSEMBLE.sum(&measures).to_bits(), ENSEMBLE.walk(&measures, |_, _| {}).to_bits(), "{measures:?}");
+        }
+    }
 
     #[test]
     fn contributions_add_up_to_the_log_odds() {

@@ -11,6 +11,7 @@ use wh_schemas::{Cents, Micros, TransactionType};
 
 use super::UserState;
 use super::learning::{Moment, Outcome, beginning};
+use super::sound::{is_amount, is_kind, is_number, is_time};
 use crate::engine::Observation;
 use crate::engine::encoded::{length, signed};
 use crate::engine::recent::Id;
@@ -104,6 +105,11 @@ impl Waiting {
     /// It is in quarantine no more.
     pub(super) fn release(&mut self) {
         self.quarantined = false;
+    }
+
+    /// Whether the engine can go on with what was decoded.
+    pub(super) fn is_sound(&self) -> bool {
+        is_time(self.at) && is_amount(self.cents) && is_kind(self.kind) && is_number(self.patternless)
     }
 
     /// Bytes when serialised.

@@ -85,3 +85,19 @@ fn rules_say_all_their_faults_at_once() {
     let bad = AccountRules { hold_back: 0, accounts: 1, window_days: 0, row_score: 70, disabled: ["nonsense".to_owned()].into(), ..AccountRules::default() };
     assert_eq!(bad.faults().len(), 5, "{:#?}", bad.faults());
 }
+
+#[test]
+fn an_account_that_was_altered_is_refused_where_it_is_loaded() {
+    let mut account = account::Account::new(MONDAY);
+    account.touch_edge(7, 20_000);
+    let restored = |bytes: Vec<u8>| account::Account::from_bytes(&bytes);
+    assert_eq!(restored(account.to_bytes()).unwrap(), account);
+    let longer = [account.to_bytes(), vec![0]].concat();
+    assert!(matches!(restored(longer), Err(StateError::Damaged(said)) if said == "1 bytes too many"));
+    let mut ahead = account.clone();
+    ahead.first = i64::MAX;
+    assert!(matches!(restored(ahead.to_bytes()), Err(StateError::Damaged(said)) if said.contains("cannot be")));
+    let mut last = account.clone();
+    last.edges[0].last_day = i32::MAX;
+    assert!(matches!(restored(last.to_bytes()), Err(StateError::Damaged(_))));
+}

@@ -9,6 +9,7 @@ use wh_schemas::layout::BASELINES;
 use wh_stores::{clock, sqlite};
 
 use super::SqliteCheckpoints;
+use crate::patterns::{AccountEngine, AccountRules};
 use crate::state::Committed;
 use crate::state::patterns::{PatternCheckpoint, PatternCheckpoints, PatternDelta, PatternPosition, PatternRecord};
 
@@ -121,6 +122,33 @@ impl PatternCheckpoints for SqliteCheckpoints {
     }
 }
 
+/// Reads the whole checkpoint of patterns by account, without writing, as the stage would take it over: where it stands, and how many accounts it
+/// has; `None` where there is none.
+///
+/// # Errors
+/// Where the store cannot be read; fatal where the checkpoint is damaged.
+pub fn examine_patterns(path: &Path) -> Result<Option<(PatternPosition, u64)>, Reaction> {
+    let Some((position, record)) = read_patterns(path)? else { return Ok(None) };
+    let told = |e: rusqlite::Error| sqlite::reaction("baselines", path, &e);
+    let counts = record.counts;
+    let settled = counts.taken.saturating_add(counts.copies).saturating_add(counts.dead_letters).saturating_add(counts.missing);
+    if settled != position.next_offset {
+        return Err(damaged(path, &format!("its counts add up to {settled} records where it has read {}", position.next_offset)));
+    }
+    let connection = sqlite::open_reader(path, &BASELINES)?;
+    // Header and accounts of one moment.
+    let transaction = connection.unchecked_transaction().map_err(told)?;
+    let header: Vec<u8> = transaction.query_row("SELECT header FROM pattern_checkpoint", [], |row| row.get(0)).map_err(told)?;
+    let accounts: Vec<(String, Vec<u8>)> = {
+        let mut statement = transaction.prepare("SELECT account, state FROM pattern_accounts").map_err(told)?;
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).map_err(told)?;
+        rows.collect::<rusqlite::Result<_>>().map_err(|e| damaged(path, &e))?
+    };
+    let count = accounts.len() as u64;
+    AccountEngine::restored(AccountRules::default(), &header, accounts).map_err(|e| damaged(path, &e))?;
+    Ok(Some((position, count)))
+}
+
 /// Where patterns by account stood at their last checkpoint, read without writing; `None` where there is none.
 ///
 /// # Errors
@@ -143,4 +171,33 @@ pub fn read_patterns(path: &Path) -> Result<Option<(PatternPosition, PatternReco
     let Some((next_seq, next_offset, record)) = found else { return Ok(None) };
     let record = serde_json::from_str(&record).map_err(|e| damaged(path, &e))?;
     Ok(Some((PatternPosition { next_seq, next_offset }, record)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::patterns::PatternCounts;
+
+    #[tokio::test]
+    async fn a_damaged_checkpoint_of_patterns_is_told_to_whoever_reads_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("baselines.db");
+        assert_eq!(examine_patterns(&path).unwrap(), None);
+        let mut store = SqliteCheckpoints::open(&path).unwrap();
+        let (owner_epoch, _) = store.take_over_patterns().await.unwrap();
+        assert_eq!(examine_patterns(&path).unwrap(), None, "it was taken over and holds nothing yet");
+        let position = PatternPosition { next_seq: 2, next_offset: 7 };
+        let header = AccountEngine::new(AccountRules::default()).take_changes().header;
+        let record = PatternRecord { counts: PatternCounts { taken: 7, ..PatternCounts::default() }, ..PatternRecord::default() };
+        store.commit_patterns(PatternDelta { owner_epoch, position, record, header, ..PatternDelta::default() }).await.unwrap();
+        assert_eq!(examine_patterns(&path).unwrap(), Some((position, 0)));
+        let meddle = |sql: &str| Connection::open(&path).unwrap().execute(sql, []).unwrap();
+        meddle("INSERT INTO pattern_accounts (account, state) VALUES ('A', x'ff00')");
+        let told = examine_patterns(&path).unwrap_err().to_string();
+        assert!(told.contains("the checkpoint of patterns") && told.contains("move the file away"), "{told}");
+        meddle("DELETE FROM pattern_accounts");
+        meddle("UPDATE pattern_checkpoint SET next_offset = 9");
+        let told = examine_patterns(&path).unwrap_err().to_string();
+        assert!(told.contains("add up to 7 records where it has read 9"), "{told}");
+    }
 }

@@ -4,7 +4,7 @@
 //! written into a store that was filled from another log, as far as positions can tell.
 
 use wh_eventlog::Bounds;
-use wh_eventlog::incidents::ANOTHER_LOG;
+use wh_eventlog::incidents::{ANOTHER_LOG, SET_BACK};
 use wh_schemas::Reaction;
 
 use super::protocol::Place;
@@ -20,8 +20,8 @@ pub(super) fn judge(role: &str, place: &Place, position: &StorePosition, bounds:
     let (next, end) = (position.next_offset, bounds.end);
     if next > end {
         return Err(Reaction::fatal(format!(
-            "{role}: the store has come to offset {next} of {topic} partition {partition}, and this log ends at {end}: the store {ANOTHER_LOG}, or the log was emptied; \
-             name the log that belongs to it in stores.log, or another place for the {role} store"
+            "{role}: the store has come to offset {next} of {topic} partition {partition}, and this log ends at {end}: the store {ANOTHER_LOG}, or the log was emptied or {SET_BACK}: \
+             restore both from the same backup, name the log that belongs to it in stores.log, or another place for the {role} store"
         )));
     }
     // A store whose first block is still open goes on from 0, and holds rows all the same.

@@ -13,7 +13,7 @@ use wh_stores::clock;
 
 use crate::delivery::identity::Binding;
 use crate::delivery::machine::{Answer, Letter, Task};
-use crate::delivery::{Store, Written};
+use crate::delivery::{Store, StorePosition, Written, witness};
 
 /// A task that is under way, which has the hands until it ends.
 pub(super) type UnderWay = BoxFuture<'static, (Hands, Answer)>;
@@ -29,6 +29,8 @@ pub(super) struct Hands {
     /// Before which rows go, until none of them is left: what grows too old meanwhile goes the next time.
     pub(super) removing: Option<i64>,
     pub(super) build: String,
+    /// What the store is still to keep of the records that it has taken, by its place.
+    pub(super) taken: BTreeMap<u32, StorePosition>,
 }
 
 impl Hands {
@@ -45,9 +47,11 @@ impl Hands {
             Task::Bind => Answer::Bound(self.binding.keep(&*self.log, &mut *self.store).await),
             Task::Write(batch) => {
                 crash::point("sink.read");
+                let taken = witness::of(&self.store.topics(), &batch);
                 let written = self.store.write(batch).await;
                 if matches!(written, Ok(Written::Done { .. })) {
                     crash::point("sink.written");
+                    self.taken.extend(taken.map(|taken| (taken.partition, taken)));
                 }
                 Answer::Wrote(written)
             }
@@ -61,6 +65,7 @@ impl Hands {
                 Answer::Buried(buried)
             }
             Task::Publish => {
+                self.remember().await;
                 let published = self.store.publish().await.map(drop);
                 if published.is_ok() {
                     crash::point("sink.published");
@@ -78,6 +83,18 @@ impl Hands {
         };
         let bounds = if positions.is_ok() { bounds(&*self.log, topic, partitions).await } else { Ok(BTreeMap::new()) };
         Answer::Stands { positions, bound: self.binding.is_kept(), bounds }
+    }
+
+    /// Before what it belongs to becomes visible: it says what was read, not what is settled. Where the store does not take it, the next will do.
+    async fn remember(&mut self) {
+        if self.taken.is_empty() {
+            return;
+        }
+        let taken: Vec<StorePosition> = self.taken.values().copied().collect();
+        match self.store.remember(&taken).await {
+            Ok(()) => self.taken.clear(),
+            Err(reaction) => tracing::debug!(stage = self.stage, "what was taken last is not kept yet: {reaction}"),
+        }
     }
 
     fn record(&self, letter: Letter) -> wh_eventlog::Record {

@@ -70,6 +70,7 @@ fn delta(owner_epoch: u64, next: u64, accounts: impl IntoIterator<Item = u8>, re
             unawaited: [1].into(),
             output_offset: next,
             rebuilding: false,
+            last: None,
         },
         header: (0..=255).chain([u8::try_from(next % 256).unwrap()]).collect(),
         accounts: accounts.into_iter().map(|number| (name(number), vec![0, number, 255, u8::try_from(next % 256).unwrap()])).collect(),

@@ -159,6 +159,10 @@ impl Log for BrokenLog {
         Ok(Box::new(BrokenConsumer { inner, fault: self.fault }))
     }
 
+    async fn keeps(&self, topic: &str) -> Result<Option<Duration>, Reaction> {
+        self.inner.keeps(topic).await
+    }
+
     async fn retain(&self) -> Result<u64, Reaction> {
         self.inner.retain().await
     }

@@ -69,7 +69,7 @@ pub(crate) async fn make(database: &str) {
 
 /// Drops a database, whoever is in it.
 pub(crate) async fn drop_database(database: &str) {
-    run(&server(), format!("DROP DATABASE IF EXISTS {database} WITH (FORCE)")).await;
+    wh_stores::postgres::drop_database(&server(), database).await.unwrap();
 }
 
 impl OnPostgres {

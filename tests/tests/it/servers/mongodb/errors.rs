@@ -51,7 +51,7 @@ async fn each_answer_has_its_class_and_nothing_is_lost() {
         (command(13, "Unauthorized"), "fatal"),
         (command(18, "AuthenticationFailed"), "fatal"),
         (command(8_000, "AtlasError"), "fatal"),
-        (command(14_031, "OutOfDiskSpace"), "fatal"),
+        (command(14_031, "OutOfDiskSpace"), "transient"),
         (command(59, "CommandNotFound"), "fatal"),
         (command(24, "LockTimeout"), "transient"),
         (command(50, "MaxTimeMSExpired"), "transient"),
