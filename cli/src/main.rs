@@ -14,6 +14,7 @@ mod settings;
 mod sql;
 mod sql_settings;
 mod stores;
+mod supervision;
 mod world;
 
 use std::process::ExitCode;

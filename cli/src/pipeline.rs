@@ -1,4 +1,4 @@
-//! Wiring: opens the log and the stores, starts the stages, and ends the process when one fails.
+//! Wiring: opens the log and the stores, starts the stages, and ends the process when one fails for good.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use wh_eventlog::gauges::Gauges;
 use wh_eventlog::reach::{NEARING, Watch};
 use wh_eventlog::retry::until_settled;
-use wh_eventlog::{Log, Record, incidents};
+use wh_eventlog::{Log, Record};
 use wh_ingest::intake::IntakeSettings;
 use wh_schemas::event::SystemEvent;
 use wh_schemas::topics::{ACCEPTED_TRANSACTIONS, ACCOUNT_ACTIVITY, HOSPITAL_TRANSACTIONS, RISK_ALERTS, RISK_SCORES, SYSTEM_EVENTS};
@@ -23,6 +23,7 @@ use wh_stores::places::{LogPlace, MetricsPlace};
 
 use crate::args::{RoleName, StoreName};
 use crate::settings::Settings;
+use crate::supervision::{Outcome, supervised};
 use crate::{build, stores};
 
 /// The stages that move data, in the order of the data's way.
@@ -95,23 +96,22 @@ async fn opened<T>(stage: &'static str, open: impl Future<Output = Result<T, Rea
     }
 }
 
-/// How a stage ended. Where it stopped by itself, `system-events` has an incident of it before the process ends, so that it stands in the
-/// ledger's audit log.
-async fn ended(log: Arc<dyn Log>, stage: &'static str, outcome: Result<(), Reaction>) -> (&'static str, Result<(), Reaction>) {
-    if let Err(reaction) = &outcome {
-        let data = serde_json::json!({ "kind": incidents::kind(reaction), "class": reaction.class(), "message": reaction.to_string() });
-        if let Err(other) = audit(&*log, incidents::OPENED, stage, "error", data).await {
-            tracing::warn!("the incident of {stage} is not written: {other}");
-        }
+/// What was opened before, else opens it, as often as it takes; `None` when stopped meanwhile.
+async fn ready<T, F>(opened: Option<T>, stop: &CancellationToken, gauges: &Gauges, open: impl FnMut() -> F) -> Result<Option<T>, Reaction>
+where
+    F: Future<Output = Result<T, Reaction>>,
+{
+    match opened {
+        Some(opened) => Ok(Some(opened)),
+        None => until_settled(stop, gauges, open).await,
     }
-    (stage, outcome)
 }
 
 /// Stages that run in this process.
 pub(crate) struct Pipeline {
     pub(crate) log: Arc<dyn Log>,
     pub(crate) gauges: BTreeMap<RoleName, Arc<Gauges>>,
-    tasks: JoinSet<(&'static str, Result<(), Reaction>)>,
+    tasks: JoinSet<Outcome>,
     stop: CancellationToken,
     /// Whether other processes may run the same roles.
     shared: bool,
@@ -161,11 +161,14 @@ impl Pipeline {
             if let LogPlace::Kafka(kafka) = &settings.places.log {
                 intake.record_max_bytes = usize::try_from(kafka.record_max_bytes).unwrap_or(usize::MAX);
             }
-            let run = wh_ingest::intake::run(log.clone(), intake, gauges(RoleName::Intake), pipeline.stop.clone());
-            let log = log.clone();
-            pipeline.tasks.spawn(async move { ended(log, name(RoleName::Intake), run.await).await });
+            let (log, gauges, stop) = (log.clone(), gauges(RoleName::Intake), pipeline.stop.clone());
+            let run = {
+                let (log, gauges, stop) = (log.clone(), gauges.clone(), stop.clone());
+                move || wh_ingest::intake::run(log.clone(), intake.clone(), gauges.clone(), stop.clone())
+            };
+            pipeline.tasks.spawn(supervised(log, gauges, stop, run));
         }
-        if let Some(checkpoints) = checkpoints {
+        if let Some(mut checkpoints) = checkpoints {
             let stage = wh_scorer::stage::StageSettings {
                 checkpoint_every: settings.checkpoint_every,
                 dedup_horizon: settings.dedup_horizon,
@@ -174,22 +177,20 @@ impl Pipeline {
                 ..wh_scorer::stage::StageSettings::new(settings.ruleset.clone(), build::VERSION)
             };
             let (log, gauges, stop, settings) = (log.clone(), gauges(RoleName::Scorer), pipeline.stop.clone(), settings.clone());
-            pipeline.tasks.spawn(async move {
-                let run = async {
-                    let checkpoints = match checkpoints {
-                        Some(checkpoints) => checkpoints,
-                        None => match until_settled(&stop, &gauges, || stores::open_checkpoints(&settings)).await? {
-                            Some(checkpoints) => checkpoints,
-                            None => return Ok(()),
-                        },
-                    };
-                    wh_scorer::stage::run(log.clone(), checkpoints, stage, gauges, stop).await
-                };
-                let outcome = run.await;
-                ended(log, name(RoleName::Scorer), outcome).await
-            });
+            let run = {
+                let (log, gauges, stop) = (log.clone(), gauges.clone(), stop.clone());
+                move || {
+                    let (log, gauges, stop, stage, settings, opened) = (log.clone(), gauges.clone(), stop.clone(), stage.clone(), settings.clone(), checkpoints.take());
+                    async move {
+                        let opening = ready(opened, &stop, &gauges, || stores::open_checkpoints(&settings)).await?;
+                        let Some(checkpoints) = opening else { return Ok(()) };
+                        wh_scorer::stage::run(log, checkpoints, stage, gauges, stop).await
+                    }
+                }
+            };
+            pipeline.tasks.spawn(supervised(log, gauges, stop, run));
         }
-        if let Some(checkpoints) = patterns {
+        if let Some(mut checkpoints) = patterns {
             let stage = wh_scorer::pattern_stage::PatternSettings {
                 checkpoint_every: settings.checkpoint_every,
                 idle_after: settings.quiet,
@@ -197,39 +198,35 @@ impl Pipeline {
                 ..wh_scorer::pattern_stage::PatternSettings::new(settings.ruleset.account_rules(), wh_ingest::intake::GROUP, build::VERSION)
             };
             let (log, gauges, stop, settings) = (log.clone(), gauges(RoleName::Patterns), pipeline.stop.clone(), settings.clone());
-            pipeline.tasks.spawn(async move {
-                let run = async {
-                    let checkpoints = match checkpoints {
-                        Some(checkpoints) => checkpoints,
-                        None => match until_settled(&stop, &gauges, || stores::open_pattern_checkpoints(&settings)).await? {
-                            Some(checkpoints) => checkpoints,
-                            None => return Ok(()),
-                        },
-                    };
-                    wh_scorer::pattern_stage::run(log.clone(), checkpoints, stage, gauges, stop).await
-                };
-                let outcome = run.await;
-                ended(log, name(RoleName::Patterns), outcome).await
-            });
+            let run = {
+                let (log, gauges, stop) = (log.clone(), gauges.clone(), stop.clone());
+                move || {
+                    let (log, gauges, stop, stage, settings, opened) = (log.clone(), gauges.clone(), stop.clone(), stage.clone(), settings.clone(), checkpoints.take());
+                    async move {
+                        let opening = ready(opened, &stop, &gauges, || stores::open_pattern_checkpoints(&settings)).await?;
+                        let Some(checkpoints) = opening else { return Ok(()) };
+                        wh_scorer::pattern_stage::run(log, checkpoints, stage, gauges, stop).await
+                    }
+                }
+            };
+            pipeline.tasks.spawn(supervised(log, gauges, stop, run));
         }
-        for (role, (store_name, store)) in stores {
+        for (role, (store_name, mut store)) in stores {
             let sink =
                 RunnerSettings { publish_every: settings.publish_every, retention: settings.retention, dead_letters: settings.dead_letters, ..RunnerSettings::new(build::VERSION) };
             let (log, gauges, stop, settings) = (log.clone(), gauges(role), pipeline.stop.clone(), settings.clone());
-            pipeline.tasks.spawn(async move {
-                let run = async {
-                    let store = match store {
-                        Some(store) => store,
-                        None => match until_settled(&stop, &gauges, || stores::open_store(&settings, store_name)).await? {
-                            Some(store) => store,
-                            None => return Ok(()),
-                        },
-                    };
-                    runner::run(log.clone(), store, sink, gauges, stop).await
-                };
-                let outcome = run.await;
-                ended(log, name(role), outcome).await
-            });
+            let run = {
+                let (log, gauges, stop) = (log.clone(), gauges.clone(), stop.clone());
+                move || {
+                    let (log, gauges, stop, sink, settings, opened) = (log.clone(), gauges.clone(), stop.clone(), sink.clone(), settings.clone(), store.take());
+                    async move {
+                        let opening = ready(opened, &stop, &gauges, || stores::open_store(&settings, store_name)).await?;
+                        let Some(store) = opening else { return Ok(()) };
+                        runner::run(log, store, sink, gauges, stop).await
+                    }
+                }
+            };
+            pipeline.tasks.spawn(supervised(log, gauges, stop, run));
         }
         let (log, stop, interval) = (log.clone(), pipeline.stop.clone(), std::time::Duration::from_secs(600));
         let watched = pipeline.gauges.clone();

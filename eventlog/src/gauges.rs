@@ -134,6 +134,11 @@ impl Gauges {
         reached.remove(&(topic.to_owned(), partition));
     }
 
+    /// Says that no partition is this stage's, until it is assigned some.
+    pub fn left_all(&self) {
+        self.reached.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// The offset below which every record of a partition is settled and visible, once the stage has said so.
     #[must_use]
     pub fn offset(&self, topic: &str, partition: u32) -> Option<u64> {

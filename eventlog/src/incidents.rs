@@ -25,6 +25,12 @@ pub fn ended_with_its_producer(reaction: &Reaction) -> bool {
     matches!(reaction, Reaction::Fatal(message) if message.contains(PRODUCER_ENDED))
 }
 
+/// A failure as it is for whoever may write the same twice: behind a producer that has ended, it is tried again with another.
+#[must_use]
+pub fn may_come_twice(reaction: Reaction) -> Reaction {
+    if ended_with_its_producer(&reaction) { Reaction::transient(reaction.to_string()) } else { reaction }
+}
+
 /// The kind of an incident: `position_gone`, `too_many_dead_letters`, `another_log`, `log_set_back`, `producer_ended`, or the reaction's class.
 #[must_use]
 pub fn kind(reaction: &Reaction) -> &'static str {

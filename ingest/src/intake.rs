@@ -14,7 +14,7 @@ use wh_eventlog::dead_letters::{self, DeadLetter, DeadLetterWriter, LimitSetting
 use wh_eventlog::gauges::Gauges;
 use wh_eventlog::lineage::Witness;
 use wh_eventlog::retry::{tolerated, until_settled};
-use wh_eventlog::{Bytes, Commit, Event, Fetched, Log, Record, Stored, crash};
+use wh_eventlog::{Bytes, Commit, Event, Fetched, Log, Record, Stored, crash, incidents};
 use wh_schemas::position::{ORIGIN_HEADER, ORIGIN_TIME_HEADER, Origin};
 use wh_schemas::topics::{ACCEPTED_TRANSACTIONS, DEAD_LETTERS, HOSPITAL_TRANSACTIONS};
 use wh_schemas::validate::{Fault, FaultCode, MAX_RECORD_BYTES, Reading, Rejection, decode_transaction};
@@ -227,7 +227,10 @@ pub async fn run(log: Arc<dyn Log>, settings: IntakeSettings, gauges: Arc<Gauges
                 }
                 let all = futures::future::try_join_all(sorted.accepted.into_iter().map(|(to, records)| {
                     let (log, gauges, stop) = (&log, &gauges, &stop);
-                    async move { until_settled(stop, gauges, || log.produce(ACCEPTED_TRANSACTIONS, to, records.clone())).await }
+                    async move {
+                        let produce = || async { log.produce(ACCEPTED_TRANSACTIONS, to, records.clone()).await.map_err(incidents::may_come_twice) };
+                        until_settled(stop, gauges, produce).await
+                    }
                 }));
                 if all.await?.iter().any(Option::is_none) {
                     break 'running;

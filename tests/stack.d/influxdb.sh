@@ -52,7 +52,8 @@ influxdb_build() {
         RUSTUP_TOOLCHAIN=$(rustup show active-toolchain | cut -d ' ' -f 1)
         export RUSTUP_TOOLCHAIN
     fi
-    unset CARGO_TARGET_DIR
+    # It looks for libflux in the library's own folder, whatever the user's cargo is set to.
+    export CARGO_TARGET_DIR=target
     PATH=$build/bin:$PATH PKG_CONFIG=$build/bin/pkg-config RUSTC_WRAPPER=$build/bin/rustc-quiet \
         go build -trimpath -ldflags "-s -w -X main.version=v$INFLUXDB_VERSION" -tags sqlite_foreign_keys,sqlite_json -o "$build/kept/influxd" github.com/influxdata/influxdb/v2/cmd/influxd
 }

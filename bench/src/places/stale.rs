@@ -12,7 +12,7 @@ use redis::aio::MultiplexedConnection;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use sqlx::{Connection, Postgres};
-use wh_schemas::Reaction;
+use wh_schemas::{Reaction, ids};
 use wh_stores::elasticsearch::{ElasticsearchSettings, Method};
 use wh_stores::influxdb::InfluxdbSettings;
 use wh_stores::mongodb::MongodbSettings;
@@ -52,10 +52,10 @@ pub fn own_name(now_micros: i64, process: u32) -> String {
     format!("{PREFIX}{:x}_{process:x}_h{:08x}", now_micros.unsigned_abs() / 1_000, host())
 }
 
-/// The machine's name as a number (FNV-1a), so that processes of two machines that share stores are told apart.
+/// The machine's name as a number, so that processes of two machines that share stores are told apart.
 fn host() -> u32 {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    name.trim().bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+    u32::try_from(ids::fingerprint(name.trim().as_bytes()) >> 32).unwrap_or_default()
 }
 
 /// Who made what bears this name; `None` where it is no name of a measurement.

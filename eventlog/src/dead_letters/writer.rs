@@ -10,6 +10,7 @@ use wh_schemas::Reaction;
 
 use super::{Limit, LimitSettings, write};
 use crate::gauges::Gauges;
+use crate::incidents::may_come_twice;
 use crate::retry::until_settled;
 use crate::{Log, Record};
 
@@ -43,7 +44,7 @@ impl DeadLetterWriter {
         }
         self.limit.admit(Instant::now(), &letters)?;
         let (log, partitions) = (&*self.log, self.partitions);
-        if until_settled(stop, &self.gauges, || write(log, partitions, letters.clone())).await?.is_none() {
+        if until_settled(stop, &self.gauges, || async { write(log, partitions, letters.clone()).await.map_err(may_come_twice) }).await?.is_none() {
             return Ok(false);
         }
         self.count(&letters);
@@ -56,7 +57,7 @@ impl DeadLetterWriter {
     /// As [`DeadLetterWriter::bury`]; transient while the log is full or away.
     pub async fn try_bury(&mut self, letters: Vec<Record>) -> Result<(), Reaction> {
         self.limit.admit(Instant::now(), &letters)?;
-        write(&*self.log, self.partitions, letters.clone()).await?;
+        write(&*self.log, self.partitions, letters.clone()).await.map_err(may_come_twice)?;
         self.count(&letters);
         Ok(())
     }

@@ -20,6 +20,8 @@ const KEPT: usize = 6;
 const KEPT_FOR: Duration = Duration::from_secs(30);
 /// How long a read that has something waits for more that has been announced.
 const MORE: Duration = Duration::from_millis(20);
+/// A read of at most so much looks at a place; a larger one is likely followed by another from where it ended.
+const A_LOOK: usize = 4 * 1024;
 
 /// What is to be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,8 +64,10 @@ impl Cursors {
     pub(super) fn take(&self, wanted: &Wanted) -> Option<Cursor> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let stands = |cursor: &Cursor| cursor.at.as_ref().is_some_and(|at| at.topic == wanted.topic && at.partition == wanted.partition && at.offset == wanted.from);
-        // Else one that stands nowhere: others may be in the middle of something.
-        let found = idle.iter().position(stands).or_else(|| idle.iter().position(|cursor| cursor.at.is_none()))?;
+        // Else one that stands nowhere: others may be in the middle of something. To make one takes longer than to move one, so beyond a few the
+        // one that has been left alone for longest is moved.
+        let oldest = || if idle.len() < KEPT { None } else { idle.iter().enumerate().min_by_key(|(_, cursor)| cursor.used).map(|(at, _)| at) };
+        let found = idle.iter().position(stands).or_else(|| idle.iter().position(|cursor| cursor.at.is_none())).or_else(oldest)?;
         Some(idle.swap_remove(found))
     }
 
@@ -125,7 +129,7 @@ impl Cursor {
             }
         }
         self.used = Instant::now();
-        if ended || next >= wanted.end {
+        if ended || next >= wanted.end || wanted.max_bytes <= A_LOOK {
             // Nothing is asked of the brokers while nobody reads.
             self.client.unassign()?;
         } else {

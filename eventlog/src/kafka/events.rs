@@ -22,8 +22,8 @@ const TOLD_EVERY: Duration = Duration::from_secs(10);
 pub(super) const SAYS_EVERY: &str = "1000";
 /// How often in a row it must know none before it counts as lost: while it begins anew it knows none for an instant.
 const LOST_AFTER: u32 = 3;
-/// The same for one that writes: giving it up ends stages, so it gets longer to begin anew.
-const LOST_FOR_GOOD_AFTER: u32 = 10;
+/// The same for one that writes: giving it up makes stages begin afresh, so it gets longer to find one.
+const LOST_FOR_GOOD_AFTER: u32 = 5;
 
 /// The last complaint of a client, and how often it was told.
 #[derive(Debug, Default)]

@@ -8,8 +8,8 @@
 //! seconds why; a caller that wants to stop drops the call, and what was handed over by then may or may not come to stand in the
 //! log, as after a kill.
 //!
-//! A client that has ended (`writer`) fails the calls that wait for it for good, which ends stages: what stands in the log is for a fresh start to
-//! see. Who may write twice, as HTTP intake, tries again and finds another client.
+//! A client that has ended (`writer`) fails the calls that wait for it for good: who goes by what stands in the log begins afresh, which reads it.
+//! Who may write twice, as intake, tries again (`incidents::may_come_twice`) and finds another client.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

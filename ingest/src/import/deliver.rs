@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
-use wh_eventlog::{Log, Record};
+use wh_eventlog::{Log, Record, incidents};
 use wh_schemas::Reaction;
 use wh_schemas::topics::HOSPITAL_TRANSACTIONS;
 
@@ -62,8 +62,8 @@ async fn until_acknowledged(log: &dyn Log, partition: u32, records: &[Record], h
     }
     let mut pause = FIRST_PAUSE;
     loop {
-        // A copy of handles: the bytes are shared.
-        let (message, retry_after) = match log.produce(HOSPITAL_TRANSACTIONS, partition, records.to_vec()).await {
+        // A copy of handles: the bytes are shared. What comes twice the scorer drops.
+        let (message, retry_after) = match log.produce(HOSPITAL_TRANSACTIONS, partition, records.to_vec()).await.map_err(incidents::may_come_twice) {
             Ok(_) => return Outcome::Acknowledged,
             Err(Reaction::Transient { message, retry_after }) => (message, retry_after),
             Err(reaction) => {

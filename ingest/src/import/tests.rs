@@ -263,6 +263,19 @@ async fn a_log_that_pushes_back_is_waited_for_and_one_that_fails_ends_the_import
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_producer_that_ended_is_no_end_of_the_import() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = log(folder.path()).await;
+    let path = folder.path().join("in.ndjson");
+    std::fs::write(&path, rows(20)).unwrap();
+    let settings = ImportSettings { state_folder: Some(folder.path().join("state")), ..settings(&path) };
+    let ended = RefusingLog::new(&log, |attempt, _| (attempt == 1).then(|| Reaction::fatal(format!("a broker: {}", wh_eventlog::incidents::PRODUCER_ENDED))));
+    let progress = run(&ended, &settings).await.unwrap();
+    assert_eq!((progress.accepted, progress.finished), (20, true));
+    assert_eq!(stored_ids(&log).await, expected_ids(20));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_has_changed_is_begun_again_only_on_demand() {
     let folder = tempfile::tempdir().unwrap();
     let log = log(folder.path()).await;

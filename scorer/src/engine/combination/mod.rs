@@ -41,11 +41,12 @@ impl Default for CombinationRules {
 
 #[derive(Clone, Copy, Debug)]
 struct Node {
-    /// Index of the measurement; `u16::MAX` for a leaf.
+    /// Index of the measurement.
     measure: u16,
+    /// What is above it goes right; a leaf's is above everything.
     threshold: f32,
-    /// The left child, from the tree's root on; the right one is behind it.
-    left: u16,
+    /// Where the left child is; the right one is behind it. A leaf leads to itself.
+    left: u32,
     /// Mean log-odds of what comes here.
     value: f32,
 }
@@ -53,109 +54,97 @@ struct Node {
 #[derive(Debug)]
 struct Ensemble {
     base: f32,
-    /// All trees' nodes, one tree behind the other; children are named by their place in here.
+    /// All trees' nodes, one tree behind the other, breadth first.
     nodes: Vec<Node>,
     /// Where each tree begins.
-    roots: Vec<usize>,
-    /// As many trees as are walked side by side, and the deepest one's levels.
-    groups: Vec<(Vec<u32>, usize)>,
-    /// The nodes as they are walked side by side: a leaf leads to itself.
-    steps: Vec<Step>,
+    roots: Vec<u32>,
+    /// Steps from the root of the deepest tree to its last leaf.
+    depth: usize,
     identity: u64,
-}
-
-/// A node without what only contributions need.
-#[derive(Clone, Copy, Debug)]
-struct Step {
-    threshold: f32,
-    /// The left child, from the first tree's root on.
-    left: u32,
-    measure: u16,
 }
 
 /// Trees that are walked side by side: each step waits for the one before it in its tree, and not for those of other trees.
 const SIDE_BY_SIDE: usize = 8;
 
-/// Reads trees: a line with the base log-odds, then a line a tree: its nodes, breadth first, as `measure:threshold:left:value` or `value`.
+/// Reads trees: a line with the base log-odds, then a line a tree: its nodes, breadth first, as `measure:threshold:left:value` (`left` from the
+/// tree's root on) or `value`.
 fn parse(text: &str) -> Ensemble {
     let mut lines = text.lines();
     let base = lines.next().and_then(|line| line.parse().ok()).unwrap_or(0.0);
-    let (mut nodes, mut roots) = (Vec::new(), Vec::new());
+    let (mut nodes, mut roots, mut depth) = (Vec::new(), Vec::new(), 0);
     for line in lines {
-        roots.push(nodes.len());
-        nodes.extend(line.split(' ').map(|node| {
-            let parts: Vec<&str> = node.split(':').collect();
-            let number = |at: usize| parts.get(at).and_then(|p| p.parse::<f32>().ok()).unwrap_or(0.0);
-            let index = |at: usize| parts.get(at).and_then(|p| p.parse::<u16>().ok()).unwrap_or(0);
-            match parts.len() {
-                4 => Node { measure: index(0), threshold: number(1), left: index(2), value: number(3) },
-                _ => Node { measure: u16::MAX, threshold: 0.0, left: 0, value: number(0) },
-            }
-        }));
-    }
-    let mut steps = Vec::with_capacity(nodes.len());
-    let mut groups: Vec<(Vec<u32>, usize)> = Vec::new();
-    for (number, root) in roots.iter().enumerate() {
-        let tree = nodes.get(*root..roots.get(number + 1).copied().unwrap_or(nodes.len())).unwrap_or_default();
+        let root = nodes.len();
         let place = |index: usize| u32::try_from(root + index).unwrap_or(u32::MAX);
-        // Breadth first: a child's level is known when it is come to.
-        let mut levels = vec![0_usize; tree.len()];
-        for (index, node) in tree.iter().enumerate() {
-            let left = usize::from(node.left);
-            if usize::from(node.measure) < COUNT && left > index && left + 1 < tree.len() {
-                steps.push(Step { threshold: node.threshold, left: place(left), measure: node.measure });
+        roots.push(place(0));
+        let count = line.split(' ').count();
+        // Breadth first: a node's level is known when it is come to.
+        let mut levels = vec![0_usize; count];
+        for (index, node) in line.split(' ').enumerate() {
+            let parts: Vec<&str> = node.split(':').collect();
+            let number = |at: usize| parts.get(at).and_then(|part| part.parse::<f32>().ok()).unwrap_or(0.0);
+            let whole = |at: usize| parts.get(at).and_then(|part| part.parse::<u16>().ok()).unwrap_or(0);
+            let (measure, left) = (whole(0), usize::from(whole(2)));
+            if parts.len() == 4 && usize::from(measure) < COUNT && left > index && left + 1 < count {
                 let below = levels.get(index).map_or(0, |level| level + 1);
                 levels.iter_mut().skip(left).take(2).for_each(|level| *level = below);
+                nodes.push(Node { measure, threshold: number(1), left: place(left), value: number(3) });
             } else {
-                steps.push(Step { threshold: f32::INFINITY, left: place(index), measure: 0 });
+                nodes.push(Node { measure: 0, threshold: f32::INFINITY, left: place(index), value: number(parts.len() - 1) });
             }
         }
-        let depth = levels.into_iter().max().unwrap_or(0);
-        match groups.last_mut().filter(|(trees, _)| trees.len() < SIDE_BY_SIDE) {
-            Some((trees, deepest)) => {
-                trees.push(place(0));
-                *deepest = depth.max(*deepest);
-            }
-            None => groups.push((vec![place(0)], depth)),
-        }
+        depth = levels.into_iter().fold(depth, usize::max);
     }
     // 53 bits, so that every reader of the ruleset's JSON or TOML keeps it.
-    Ensemble { base, nodes, roots, groups, steps, identity: wh_schemas::ids::fingerprint(text.as_bytes()) >> 11 }
+    Ensemble { base, nodes, roots, depth, identity: wh_schemas::ids::fingerprint(text.as_bytes()) >> 11 }
 }
 
 impl Ensemble {
+    /// Where the way goes on from a place.
+    fn step(&self, place: u32, measures: &Measures) -> u32 {
+        let Some(node) = self.nodes.get(place as usize) else { return place };
+        let measure = measures.get(usize::from(node.measure)).copied().unwrap_or(0.0);
+        node.left + u32::from(measure > node.threshold)
+    }
+
+    fn value(&self, place: u32) -> f32 {
+        self.nodes.get(place as usize).map_or(0.0, |node| node.value)
+    }
+
     /// What [`Ensemble::walk`] gives, several trees at a time; added up in the same order, so that it is the same to the bit.
     fn sum(&self, measures: &Measures) -> f32 {
         let mut sum = self.base;
-        for (trees, depth) in &self.groups {
+        for trees in self.roots.chunks(SIDE_BY_SIDE) {
             let mut places = [0_u32; SIDE_BY_SIDE];
             for (place, root) in places.iter_mut().zip(trees) {
                 *place = *root;
             }
-            for _ in 0..*depth {
+            for _ in 0..self.depth {
                 for place in &mut places {
-                    let Some(step) = self.steps.get(*place as usize) else { continue };
-                    let measure = measures.get(usize::from(step.measure)).copied().unwrap_or(0.0);
-                    *place = step.left + u32::from(measure > step.threshold);
+                    *place = self.step(*place, measures);
                 }
             }
             for (place, _) in places.iter().zip(trees) {
-                sum += self.nodes.get(*place as usize).map_or(0.0, |node| node.value);
+                sum += self.value(*place);
             }
         }
         sum
     }
 
+    /// One tree after the other; `step` is told of each step's measurement, and by how much it changed the log-odds.
     fn walk(&self, measures: &Measures, mut step: impl FnMut(usize, f32)) -> f32 {
         let mut sum = self.base;
         for root in &self.roots {
-            let Some(mut node) = self.nodes.get(*root) else { continue };
-            while let Some(measure) = measures.get(usize::from(node.measure)) {
-                let Some(child) = self.nodes.get(root + usize::from(node.left) + usize::from(*measure > node.threshold)) else { break };
-                step(usize::from(node.measure), child.value - node.value);
-                node = child;
+            let mut place = *root;
+            loop {
+                let next = self.step(place, measures);
+                if next == place {
+                    break;
+                }
+                let measure = self.nodes.get(place as usize).map_or(0, |node| node.measure);
+                step(usize::from(measure), self.value(next) - self.value(place));
+                place = next;
             }
-            sum += node.value;
+            sum += self.value(place);
         }
         sum
     }
@@ -214,7 +203,7 @@ mod tests {
         for (i, m) in measures.iter_mut().enumerate() {
             *m = if i % 3 == 0 { 1.5 } else { 0.0 };
         }
-        let roots: f64 = ENSEMBLE.roots.iter().map(|root| f64::from(ENSEMBLE.nodes[*root].value)).sum();
+        let roots: f64 = ENSEMBLE.roots.iter().map(|root| f64::from(ENSEMBLE.value(*root))).sum();
         let sum: f64 = f64::from(ENSEMBLE.base) + roots + contributions(&measures).iter().map(|(_, c)| c).sum::<f64>();
         assert!((sum - log_odds(&measures)).abs() < 1e-3, "{sum} {}", log_odds(&measures));
         assert!(ENSEMBLE.roots.len() > 50);
