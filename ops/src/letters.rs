@@ -143,16 +143,19 @@ pub async fn mark(log: &dyn Producer, found: &Found, disposition: Disposition, p
 }
 
 /// Writes the record of a sink's letter into its store again, past the fence: the store's keys alone decide. Returns how many rows that
-/// changed, 0 where the store holds it already or still cannot take it.
+/// changed, 0 where the store holds it already or still cannot take it. `binding` is what is known of the store and this log: it is looked at
+/// with the first letter, which is enough for those that follow at once.
 ///
 /// # Errors
 /// Rejected where it cannot be sent again; fatal where the store was filled from another log; what the store says.
-pub async fn rewrite(log: &dyn Reader, store: &mut dyn Store, found: &Found) -> Result<u64, Reaction> {
+pub async fn rewrite(log: &dyn Reader, store: &mut dyn Store, binding: &mut Binding, found: &Found) -> Result<u64, Reaction> {
     let origin = &found.letter.origin;
     if origin.topic == SYSTEM_EVENTS || !store.topics().iter().any(|topic| *topic == origin.topic) {
         return Err(Reaction::Rejected(format!("the {} store takes no record of {} again: discard the letter", store.role(), origin.topic)));
     }
-    Binding::default().check(log, store).await?;
+    if !binding.is_kept() {
+        binding.check(log, store).await?;
+    }
     let reached = store.positions(&origin.topic).await?.into_iter().find(|position| position.partition == origin.partition).map_or(0, |position| position.visible_seq);
     let seq = seq_of(&found.letter);
     if seq.is_some_and(|seq| seq >= reached) {

@@ -20,6 +20,7 @@ use wh_schemas::validate::{Reading, decode_transaction};
 use wh_schemas::{Alert, Reaction, ids};
 use wh_scorer::stage;
 use wh_scorer::state::sqlite::{SqliteCheckpoints, read_partitions};
+use wh_sinks::delivery::identity::Binding;
 use wh_sinks::delivery::runner;
 use wh_sinks::sqlite::SqliteRows;
 
@@ -466,13 +467,13 @@ async fn a_letter_of_a_sink_is_written_again_past_the_fence_and_the_sum_stays() 
     let found = dead_letters::read_all(&*pipeline.log).await.unwrap().swap_remove(0);
     assert_eq!((found.letter.store.as_deref(), found.letter.error_class.as_str()), (Some("documents"), "transaction_id:conflict"));
     let before = published(Role::Documents, folder.path()).unwrap();
-    let mut store = content::open(Role::Documents, folder.path()).unwrap();
-    assert_eq!(letters::rewrite(&*pipeline.log, &mut *store, &found).await.unwrap(), 0, "it still cannot be taken");
+    let (mut store, mut binding) = (content::open(Role::Documents, folder.path()).unwrap(), Binding::default());
+    assert_eq!(letters::rewrite(&*pipeline.log, &mut *store, &mut binding, &found).await.unwrap(), 0, "it still cannot be taken");
     let mut rows = SqliteRows::documents(&folder.path().join("documents.db"));
     assert!(!letters::holds(&*pipeline.log, &mut rows, &found).await.unwrap(), "the row in its place is another's");
     documents.execute("DELETE FROM documents WHERE pos = -1", []).unwrap();
-    assert_eq!(letters::rewrite(&*pipeline.log, &mut *store, &found).await.unwrap(), 1);
-    assert_eq!(letters::rewrite(&*pipeline.log, &mut *store, &found).await.unwrap(), 0, "twice changes nothing");
+    assert_eq!(letters::rewrite(&*pipeline.log, &mut *store, &mut binding, &found).await.unwrap(), 1);
+    assert_eq!(letters::rewrite(&*pipeline.log, &mut *store, &mut binding, &found).await.unwrap(), 0, "twice changes nothing");
     assert!(letters::holds(&*pipeline.log, &mut rows, &found).await.unwrap());
     drop(store);
     letters::mark(&*pipeline.log, &found, dead_letters::Disposition::Retried, "local", "test").await.unwrap();

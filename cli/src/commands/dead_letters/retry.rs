@@ -11,6 +11,7 @@ use wh_ops::letters;
 use wh_schemas::Reaction;
 use wh_schemas::topics::HOSPITAL_TRANSACTIONS;
 use wh_sinks::delivery::Store;
+use wh_sinks::delivery::identity::Binding;
 use wh_sinks::reconcile::StoredRows;
 use wh_stores::holder::Holder;
 
@@ -27,6 +28,7 @@ use crate::stores;
 /// A store that letters go into, held for as long as the command runs where it is embedded.
 struct Opened {
     store: Box<dyn Store>,
+    binding: Binding,
     rows: Box<dyn StoredRows>,
     _holder: Option<Holder>,
 }
@@ -89,10 +91,10 @@ async fn again(settings: &Settings, log: &dyn Log, opened: &mut BTreeMap<&'stati
     if !opened.contains_key(role) {
         // An embedded store has one writer: its sink must not run meanwhile.
         let holder = if settings.places.is_embedded(RoleName::from(store)) { Some(Holder::take(settings.places.locks(), role)?) } else { None };
-        opened.insert(role, Opened { store: stores::open_store(settings, store).await?, rows: open::rows(settings, store).await?, _holder: holder });
+        opened.insert(role, Opened { store: stores::open_store(settings, store).await?, binding: Binding::default(), rows: open::rows(settings, store).await?, _holder: holder });
     }
     let Some(opened) = opened.get_mut(role) else { return Ok(None) };
-    if letters::rewrite(log, &mut *opened.store, found).await? > 0 {
+    if letters::rewrite(log, &mut *opened.store, &mut opened.binding, found).await? > 0 {
         return Ok(Some(format!("in the {role} store, which had not held it")));
     }
     let is_there = letters::holds(log, &mut *opened.rows, found).await?;
