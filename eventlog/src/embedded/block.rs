@@ -7,7 +7,11 @@
 //! Fixed integers are little endian, lengths are LEB128. What must stay true: no input panics or allocates more than
 //! its header admits, and a flipped bit is found.
 
+use std::io;
+use std::sync::{Mutex, PoisonError};
+
 use bytes::Bytes;
+use zstd::bulk::{Compressor, Decompressor};
 
 use crate::{Record, Stored};
 
@@ -59,6 +63,23 @@ fn checksum(header: &[u8], payload: &[u8]) -> u32 {
     hasher.finalize()
 }
 
+/// What zstd works with, kept from one block to the next: to make it, with the megabyte that it takes, costs as much as to use it. As many as
+/// blocks were ever worked on at the same moment.
+struct Kept<T>(Mutex<Vec<T>>);
+
+static COMPRESSORS: Kept<Compressor<'static>> = Kept(Mutex::new(Vec::new()));
+static DECOMPRESSORS: Kept<Decompressor<'static>> = Kept(Mutex::new(Vec::new()));
+
+impl<T> Kept<T> {
+    fn with<R>(&self, make: impl FnOnce() -> io::Result<T>, work: impl FnOnce(&mut T) -> io::Result<R>) -> io::Result<R> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut one = kept.map_or_else(make, Ok)?;
+        let done = work(&mut one)?;
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(one);
+        Ok(done)
+    }
+}
+
 /// The batch of `records`.
 ///
 /// # Errors
@@ -86,7 +107,8 @@ pub fn encode(records: &[Record]) -> Result<Vec<u8>, BlockError> {
     }
     let count = u32::try_from(records.len()).map_err(|_| BlockError::Damaged("too many records"))?;
     let length = u32::try_from(raw.len()).map_err(|_| BlockError::Damaged("too long"))?;
-    let compressed = if raw.len() >= COMPRESS_FROM { zstd::bulk::compress(&raw, ZSTD_LEVEL).ok().filter(|c| c.len() < raw.len()) } else { None };
+    let compressed =
+        if raw.len() >= COMPRESS_FROM { COMPRESSORS.with(|| Compressor::new(ZSTD_LEVEL), |zstd| zstd.compress(&raw)).ok().filter(|c| c.len() < raw.len()) } else { None };
     let (codec, payload) = match &compressed {
         Some(compressed) => (1, compressed.as_slice()),
         None => (0, raw.as_slice()),
@@ -148,7 +170,7 @@ pub fn decode(data: &[u8], base_offset: u64, append_time: i64) -> Result<Vec<Sto
     }
     let raw = match header[1] {
         0 => payload.to_vec(),
-        1 => zstd::bulk::decompress(payload, length).map_err(|_| BlockError::Damaged("compression"))?,
+        1 => DECOMPRESSORS.with(Decompressor::new, |zstd| zstd.decompress(payload, length)).map_err(|_| BlockError::Damaged("compression"))?,
         _ => return Err(BlockError::Damaged("codec")),
     };
     if raw.len() != length {
