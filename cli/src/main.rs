@@ -25,13 +25,14 @@ use args::{Cli, Command, LogFormat};
 use commands::rules::RulesCommand;
 use failure::Failure;
 
+/// For SQLite, librdkafka and whatever else is C as well. Its settings are in `.cargo/config.toml`, what it bought in docs/performance.md.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     end_quietly_when_nobody_can_read();
     let cli = Cli::parse();
     log_to_stderr(cli.global.log_format, usually_told(&cli.command));
-    if matches!(cli.command, Command::Up(_) | Command::Run(_)) {
-        bound_allocator_arenas();
-    }
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
@@ -40,24 +41,6 @@ fn main() -> ExitCode {
         }
     }
 }
-
-/// Starts this program anew, in the same process, with two arenas of glibc's allocator: with its default of eight a core,
-/// blocking threads spread their batches over all of them and resident memory grows for minutes (docs/performance.md).
-/// glibc reads this once, before `main`, hence the second start; where that fails, things go on as they are.
-#[cfg(target_env = "gnu")]
-fn bound_allocator_arenas() {
-    use std::os::unix::process::CommandExt;
-    const ARENAS: &str = "MALLOC_ARENA_MAX";
-    if std::env::var_os(ARENAS).is_some() {
-        return;
-    }
-    let Ok(program) = std::env::current_exe() else { return };
-    let error = std::process::Command::new(program).args(std::env::args_os().skip(1)).env(ARENAS, "2").exec();
-    tracing::warn!("going on with the allocator's defaults: {error}");
-}
-
-#[cfg(not(target_env = "gnu"))]
-fn bound_allocator_arenas() {}
 
 /// A full disk or a closed end behind standard output is no fault of this program: it ends with code 1, as after a kill nothing is lost.
 fn end_quietly_when_nobody_can_read() {
