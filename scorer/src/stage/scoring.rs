@@ -7,8 +7,8 @@
 
 use std::sync::Arc;
 
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::AbortOnDropHandle;
 use wh_eventlog::gauges::Gauges;
 use wh_eventlog::retry::until_settled;
 use wh_eventlog::{Consumer, Fetched, Log, Record, crash};
@@ -20,8 +20,8 @@ use super::Stage;
 use crate::account_activity;
 use crate::partition::Emitted;
 
-/// A batch's output on its way: `false` where it was stopped before all of it was acknowledged. It ends with its stage, which may begin again.
-pub(super) type Producing = AbortOnDropHandle<Result<bool, Reaction>>;
+/// A batch's output on its way: `false` where it was stopped before all of it was acknowledged.
+pub(super) type Producing = JoinHandle<Result<bool, Reaction>>;
 
 impl Stage {
     /// Scores records and begins to produce what they give; returns `false` when stopped before all of the batch before was acknowledged.
@@ -86,7 +86,7 @@ impl Stage {
         }
         let producing = tokio::spawn(output.produce(self.log.clone(), self.gauges.clone(), stop.clone()));
         if let Some(running) = self.partitions.get_mut(&partition) {
-            running.producing = Some(AbortOnDropHandle::new(producing));
+            running.producing = Some(producing);
         }
         Ok(true)
     }
