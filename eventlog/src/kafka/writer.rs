@@ -43,6 +43,11 @@ pub(super) fn config(settings: &KafkaSettings) -> Result<ClientConfig, Reaction>
     config
         .set("enable.idempotence", "true")
         .set("enable.gapless.guarantee", "true")
+        // With a second batch behind one that a broker refuses, as it does where a topic is new or its leader has moved, the client takes the
+        // second one's acknowledgement for the first's: it was seen to lose the first (confluentinc/confluent-kafka-go issue 921; for a broker
+        // that does not know the producer yet, any number is the next). Nor does one partition's trouble renumber another's batches on their
+        // way (confluentinc/librdkafka issue 4953). Brokers take one request of a connection at a time as it is.
+        .set("max.in.flight.requests.per.connection", "1")
         .set("acks", "all")
         .set("message.timeout.ms", "0")
         .set("compression.type", settings.compression.as_str())
@@ -203,8 +208,16 @@ fn retire(old: Arc<Writer>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rdkafka::consumer::{BaseConsumer, Consumer as _};
+    use rdkafka::mocking::MockCluster;
+    use rdkafka::producer::BaseRecord;
+    use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
     use wh_stores::kafka::RawKafka;
     use wh_stores::{Durability, ServerUrl};
+
+    fn settings(url: &str) -> KafkaSettings {
+        KafkaSettings::try_new(&ServerUrl::parse(url).unwrap(), &RawKafka::default(), Durability::Warn).unwrap()
+    }
 
     #[test]
     fn a_call_is_done_when_its_last_record_is_and_tells_its_first_offset() {
@@ -231,7 +244,7 @@ mod tests {
     #[test]
     fn a_client_that_knows_no_broker_for_long_is_replaced_and_whoever_waits_for_it_is_told() {
         // Nothing listens on port 1, and nothing is written.
-        let settings = KafkaSettings::try_new(&ServerUrl::parse("kafka://127.0.0.1:1").unwrap(), &RawKafka::default(), Durability::Warn).unwrap();
+        let settings = settings("kafka://127.0.0.1:1");
         let writers = Writers::new(&settings, &Arc::default()).unwrap();
         let first = writers.current().unwrap();
         assert_eq!(end(&first), None);
@@ -248,5 +261,30 @@ mod tests {
         let second = writers.current().unwrap();
         assert!(!Arc::ptr_eq(&second, &first));
         assert_eq!((end(&first), end(&second)), (Some(End::Replaced), None));
+    }
+
+    /// The client's own broker for tests, which looks at no sequence numbers: as a real one that does not know the producer yet.
+    #[test]
+    fn what_a_broker_refuses_at_first_is_written_before_what_comes_behind_it() {
+        const PATIENCE: Duration = Duration::from_secs(30);
+        for refused in [RDKafkaRespErr::RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION, RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART] {
+            let brokers = MockCluster::new(1).unwrap();
+            brokers.create_topic("t", 1, 1).unwrap();
+            // Long enough that the second batch would be under way.
+            brokers.broker_round_trip_time(-1, Duration::from_millis(100)).unwrap();
+            brokers.request_errors(RDKafkaApiKey::Produce, &[refused]);
+            let settings = settings(&format!("kafka://{}", brokers.bootstrap_servers()));
+            let writer = made(&settings, &Arc::default()).unwrap();
+            let call = Arc::new(Call::new(12));
+            let large: Vec<Vec<u8>> = (0..12).map(|number| vec![number; 250 * 1_024]).collect();
+            for value in &large {
+                let message: BaseRecord<'_, [u8], [u8], Arc<Call>> = BaseRecord::with_opaque_to("t", Arc::clone(&call)).partition(0).payload(value);
+                assert!(writer.send(message).is_ok());
+            }
+            writer.flush(PATIENCE).unwrap();
+            assert_eq!((call.outcome(), call.left.load(Ordering::Relaxed)), (Ok(Some(0)), 0));
+            let reader: BaseConsumer = connect::base(&settings).unwrap().create().unwrap();
+            assert_eq!(reader.fetch_watermarks("t", 0, PATIENCE).unwrap(), (0, 12), "{refused:?}: all that was acknowledged is there");
+        }
     }
 }
