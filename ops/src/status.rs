@@ -15,6 +15,8 @@ use wh_scorer::{account_activity, pattern_alert, pattern_stage, stage};
 use wh_sinks::delivery::StorePosition;
 
 const READ_BYTES: usize = 4 * 1024 * 1024;
+/// Offsets behind an open block that are looked at one by one; whoever is further behind has records before it in any case.
+const LOOK: u64 = 20_000;
 
 /// What became of the records that one stage has read.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -242,11 +244,13 @@ pub async fn status(log: &dyn Reader, scorer: &[ScorerPartition], patterns: Patt
         None => Found::default(),
     };
     let mut stages = vec![intake, scorer_status, patterns_status];
-    stages.extend(sinks.iter().map(|sink| line(sink.name.to_owned(), &sink.scorer, &scores)));
+    for sink in sinks {
+        stages.push(line(log, RISK_SCORES, sink.name.to_owned(), &sink.scorer, &scores).await?);
+    }
     for sink in sinks {
         if let Some(positions) = &sink.patterns {
             // Alerts of transactions, which stand among them, are not its records.
-            let mut line = line(format!("{}/{}", sink.name, pattern_stage::GROUP), positions, &alerts);
+            let mut line = line(log, RISK_ALERTS, format!("{}/{}", sink.name, pattern_stage::GROUP), positions, &alerts).await?;
             let stands = positions.iter().find(|position| position.partition == pattern_alert::PARTITION);
             line.input = line.settled + stands.map_or_else(|| found.waiting(0, 0), |stands| found.waiting(stands.next_offset, stands.next_seq));
             stages.push(line);
@@ -266,15 +270,19 @@ fn beyond(scorer: &[ScorerPartition], inputs: &[Bounds]) -> u64 {
 }
 
 /// What a store says of itself, against the topic that it reads.
-fn line(stage: String, positions: &[StorePosition], topic: &[Bounds]) -> StageStatus {
+async fn line(log: &dyn Reader, topic: &str, stage: String, positions: &[StorePosition], all: &[Bounds]) -> Result<StageStatus, Reaction> {
     let mut line = StageStatus { stage, ..StageStatus::default() };
     // By offsets, since a record that was written again has one of its own, and one of others may stand between; what an open block covers
     // is settled.
     let mut waiting = 0;
-    for (partition, bounds) in (0..).zip(topic) {
+    for (partition, bounds) in (0..).zip(all) {
         let position = positions.iter().find(|p| p.partition == partition);
         let (offset, open) = position.map_or((bounds.start, 0), |p| (p.next_offset, p.visible_seq.saturating_sub(p.next_seq)));
-        waiting += bounds.end.saturating_sub(offset).saturating_sub(open);
+        let behind = bounds.end.saturating_sub(offset).saturating_sub(open);
+        waiting += match position {
+            Some(position) if open > 0 && offset >= bounds.start && (1..=LOOK).contains(&behind) => fresh(log, topic, position, bounds.end).await?.min(behind),
+            _ => behind,
+        };
         line.ahead += (offset + open).saturating_sub(bounds.end);
     }
     let (mut stored, mut duplicates, mut dead_letters, mut discarded, mut open) = (0, 0, 0, 0, 0);
@@ -291,7 +299,30 @@ fn line(stage: String, positions: &[StorePosition], topic: &[Bounds]) -> StageSt
         line.parts.push(("in open blocks", open));
     }
     line.input = line.settled + waiting;
-    line
+    Ok(line)
+}
+
+/// How many records behind an open block a store has still to take. The store tells the block's first offset alone, and copies of what the
+/// block has, as a scorer that was frozen writes them, have offsets of their own: so it goes by `seq`.
+async fn fresh(log: &dyn Reader, topic: &str, position: &StorePosition, end: u64) -> Result<u64, Reaction> {
+    #[derive(serde::Deserialize)]
+    struct Numbered {
+        seq: Seq,
+    }
+    let (mut offset, mut next, mut waiting) = (position.next_offset, position.visible_seq, 0);
+    while offset < end {
+        let records = log.read(topic, position.partition, offset, READ_BYTES).await?;
+        let Some(last) = records.last() else { break };
+        offset = last.offset + 1;
+        for record in records.iter().filter(|record| record.offset < end) {
+            if let Ok(Numbered { seq }) = serde_json::from_slice(&record.value)
+                && seq >= next
+            {
+                (waiting, next) = (waiting + 1, seq + 1);
+            }
+        }
+    }
+    Ok(waiting)
 }
 
 #[cfg(test)]

@@ -46,3 +46,25 @@ async fn whoever_is_ahead_of_the_log_is_told_and_patterns_are_counted_as_such() 
         assert!(!ahead.settled() && ahead.set_back().is_some_and(|word| word.contains(said)), "{:?}", ahead.set_back());
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn copies_behind_an_open_block_wait_for_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = EmbeddedLog::open(folder.path(), Settings::default()).unwrap();
+    log.ensure_topics(&topics::ALL, 1).await.unwrap();
+    let scores = |seqs: std::ops::Range<u64>| seqs.map(|seq| Record::new("k", format!(r#"{{"partition":0,"seq":{seq}}}"#))).collect::<Vec<_>>();
+    // Of 1,500 records the first 1,000 are a closed block. A scorer that was frozen writes some of the open block again, and of the one before.
+    for seqs in [0..1_500, 900..1_200, 1_400..1_500] {
+        log.produce(RISK_SCORES, 0, scores(seqs)).await.unwrap();
+    }
+    let stands = |visible: u64| StorePosition { visible_seq: visible, ..at(0, 1_000) };
+    let line = |status: Status| status.stages.into_iter().find(|stage| stage.stage == "ledger").unwrap();
+    let whole = line(told(&log, vec![stands(1_500)], vec![], 0).await);
+    assert_eq!((whole.input, whole.settled, whole.lag(), whole.ahead), (1_500, 1_500, 0, 0));
+    let short = line(told(&log, vec![stands(1_490)], vec![], 0).await);
+    assert_eq!((short.input, short.lag()), (1_500, 10));
+    // New records behind the copies wait.
+    log.produce(RISK_SCORES, 0, scores(1_500..1_503)).await.unwrap();
+    let behind = line(told(&log, vec![stands(1_500)], vec![], 0).await);
+    assert_eq!((behind.input, behind.lag()), (1_503, 3));
+}
