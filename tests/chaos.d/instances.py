@@ -20,6 +20,7 @@ UNOWNED = 15.0
 # its own request to join, so that two sessions and the time to agree anew must fit into what is promised.
 SESSION = 6.0
 APART = 2 * SESSION + 4.0
+WORKED_ON = "not everything is in every store yet"
 HALVES = {"front": STAGES[:3], "back": STAGES[3:]}
 
 
@@ -53,8 +54,12 @@ class Member:
 def owned(member, path, until):
     """When the member owned what: (group, topic and partition) to spans of time, those left out in which it was frozen."""
     spans, begun = {}, {}
+    lines = path.read_text(errors="replace").splitlines()
     end = member.gone or until
-    for line in path.read_text(errors="replace").splitlines():
+    if member.gone:
+        # Who is asked to go works on until everything is in every store, three seconds at most, and then says so.
+        end = max([end, *(_seconds(json.loads(line)["timestamp"]) for line in lines if WORKED_ON in line)])
+    for line in lines:
         if '"partitions' not in line:
             continue
         said = json.loads(line)

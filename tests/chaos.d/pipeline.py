@@ -27,7 +27,7 @@ class Pipeline:
         self.direct, self.stages = self.work / "direct.toml", self.work / "stages.toml"
         self.direct.write_text(servers.settings(None, settings))
         self.stages.write_text(servers.settings(addresses, settings))
-        self.env = {**servers.env, "RUST_LOG": os.environ.get("RUST_LOG", "warn,wh_eventlog=info,wh_scorer=info"), "WARDHOUSE_SCORER__QUIET_SECONDS": str(QUIET_SECONDS)}
+        self.env = {**servers.env, "RUST_LOG": os.environ.get("RUST_LOG", "warn,wardhouse=info,wh_eventlog=info,wh_scorer=info"), "WARDHOUSE_SCORER__QUIET_SECONDS": str(QUIET_SECONDS)}
         self.env["WARDHOUSE_INFLUXDB__TOKEN"] = servers.token
         self.processes = {}
         # How processes ended by themselves: name and last line.
