@@ -10,6 +10,7 @@ pub mod gauges;
 pub mod incidents;
 pub mod kafka;
 pub mod lineage;
+mod pace;
 pub mod reach;
 pub mod retry;
 pub mod settle;
@@ -196,6 +197,10 @@ pub trait Consumer: Send {
 
     /// Goes on from `offset` in a partition that is assigned.
     fn seek(&mut self, topic: &str, partition: u32, offset: Offset);
+
+    /// Gives out records in rounds over the partitions, of which at most one begins in this time: what comes little by little is handed over
+    /// together. What comes behind a silence, or fills a fetch, is given at once. Without a pace, which is the default, everything is.
+    fn set_pace(&mut self, every: Duration);
 
     /// Stops (or resumes) fetching from a partition.
     fn set_paused(&mut self, topic: &str, partition: u32, paused: bool);

@@ -14,7 +14,7 @@ use wh_eventlog::dead_letters::{self, DeadLetter, DeadLetterWriter, LimitSetting
 use wh_eventlog::gauges::Gauges;
 use wh_eventlog::lineage::Witness;
 use wh_eventlog::retry::{tolerated, until_settled};
-use wh_eventlog::{Bytes, Commit, Event, Fetched, Log, Record, Stored, crash, incidents};
+use wh_eventlog::{Bytes, Commit, Consumer, Event, Fetched, Log, Record, Stored, crash, incidents};
 use wh_schemas::position::{ORIGIN_HEADER, ORIGIN_TIME_HEADER, Origin};
 use wh_schemas::topics::{ACCEPTED_TRANSACTIONS, DEAD_LETTERS, HOSPITAL_TRANSACTIONS};
 use wh_schemas::validate::{Fault, FaultCode, MAX_RECORD_BYTES, Reading, Rejection, decode_transaction};
@@ -25,6 +25,11 @@ pub const GROUP: &str = "intake";
 
 /// How often positions are committed at most.
 const COMMIT_EVERY: Duration = Duration::from_millis(500);
+/// How often at most records are taken that come little by little.
+const PACE: Duration = Duration::from_millis(25);
+/// Bytes of values from which nothing more is taken along with what is there.
+const TOGETHER_BYTES: usize = 1 << 20;
+
 /// How intake runs.
 #[derive(Clone, Debug)]
 pub struct IntakeSettings {
@@ -79,11 +84,21 @@ impl Counts {
     }
 }
 
-/// What a batch of source records becomes.
+/// What source records become.
 #[derive(Debug, Default)]
 struct Sorted {
     accepted: BTreeMap<u32, Vec<Record>>,
     dead_letters: Vec<Record>,
+    read: Vec<Read>,
+}
+
+/// What was read of one partition at a time.
+#[derive(Debug)]
+struct Read {
+    partition: u32,
+    records: u64,
+    next_offset: u64,
+    /// Of these records alone.
     counts: Counts,
 }
 
@@ -123,25 +138,52 @@ fn too_large(bytes: usize, most: usize) -> Rejection {
     Rejection { faults: vec![Fault { field: "record".to_owned(), code: FaultCode::RecordTooLarge, message }] }
 }
 
-fn sort(fetched: &Fetched, partitions: u32, settings: &IntakeSettings) -> Sorted {
+fn sort(all: &[Fetched], partitions: u32, settings: &IntakeSettings) -> Sorted {
     let mut sorted = Sorted::default();
-    sorted.counts.last = fetched.records.last().map(Witness::of);
+    for fetched in all {
+        sort_one(&mut sorted, fetched, partitions, settings);
+    }
+    sorted
+}
+
+fn sort_one(sorted: &mut Sorted, fetched: &Fetched, partitions: u32, settings: &IntakeSettings) {
+    let mut counts = Counts { last: fetched.records.last().map(Witness::of), ..Counts::default() };
     for stored in &fetched.records {
         let (bytes, most) = (stored.value.len(), settings.record_max_bytes);
         // One that is too large in any case is told so where it is read.
         let accepted = if bytes > most && bytes <= MAX_RECORD_BYTES { Err(too_large(bytes, most)) } else { accept(stored, fetched.partition, partitions, &settings.reading) };
         match accepted {
             Ok((to, record)) => {
-                sorted.counts.accepted += 1;
+                counts.accepted += 1;
                 sorted.accepted.entry(to).or_default().push(record);
             }
             Err(rejection) => {
-                sorted.counts.dead_letters += 1;
+                counts.dead_letters += 1;
                 sorted.dead_letters.push(dead_letter(stored, fetched.partition, &rejection, &settings.build));
             }
         }
     }
-    sorted
+    let next_offset = fetched.records.last().map_or(0, |last| last.offset + 1);
+    sorted.read.push(Read { partition: fetched.partition, records: fetched.records.len() as u64, next_offset, counts });
+}
+
+/// What the log has at once behind the first records, up to a bound, and what else happened then. Each of them would be written by itself
+/// into every partition.
+async fn together(consumer: &mut dyn Consumer, first: Fetched, gauges: &Gauges) -> Result<(Vec<Fetched>, Option<Event>), Reaction> {
+    let weight = |fetched: &Fetched| fetched.records.iter().map(|record| record.value.len()).sum::<usize>();
+    let mut bytes = weight(&first);
+    let mut all = vec![first];
+    while bytes < TOGETHER_BYTES {
+        match tolerated(consumer.poll(Duration::ZERO).await, gauges).await?.unwrap_or(Event::Idle) {
+            Event::Records(fetched) => {
+                bytes += weight(&fetched);
+                all.push(fetched);
+            }
+            Event::Idle => break,
+            other => return Ok((all, Some(other))),
+        }
+    }
+    Ok((all, None))
 }
 
 /// The first offset of a partition whose position is gone though intake was here before: there is no silent beginning anew.
@@ -171,10 +213,15 @@ pub async fn run(log: Arc<dyn Log>, settings: IntakeSettings, gauges: Arc<Gauges
     let mut counts: BTreeMap<u32, Counts> = BTreeMap::new();
     let mut uncommitted: BTreeMap<u32, u64> = BTreeMap::new();
     let mut committed_at = Instant::now();
+    let mut behind = None;
+    consumer.set_pace(PACE);
     'running: while !stop.is_cancelled() {
-        let event = tokio::select! {
-            () = stop.cancelled() => break,
-            event = consumer.poll(COMMIT_EVERY) => tolerated(event, &gauges).await?.unwrap_or(Event::Idle),
+        let event = match behind.take() {
+            Some(event) => event,
+            None => tokio::select! {
+                () = stop.cancelled() => break,
+                event = consumer.poll(COMMIT_EVERY) => tolerated(event, &gauges).await?.unwrap_or(Event::Idle),
+            },
         };
         match event {
             Event::Assigned { partitions, .. } => {
@@ -207,12 +254,12 @@ pub async fn run(log: Arc<dyn Log>, settings: IntakeSettings, gauges: Arc<Gauges
                 }
             }
             Event::Records(fetched) => {
-                let (partition, taken) = (fetched.partition, fetched.records.len() as u64);
-                let next_offset = fetched.records.last().map_or(0, |r| r.offset + 1);
+                let (all, then) = together(&mut *consumer, fetched, &gauges).await?;
+                behind = then;
                 let settings = settings.clone();
-                let sorting = tokio::task::spawn_blocking(move || sort(&fetched, partitions, &settings));
+                let sorting = tokio::task::spawn_blocking(move || sort(&all, partitions, &settings));
                 let sorted = sorting.await.map_err(|e| Reaction::fatal(format!("validating records failed: {e}")))?;
-                letters.rows(taken);
+                letters.rows(sorted.read.iter().map(|read| read.records).sum());
                 crash::point("intake.read");
                 let buries = !sorted.dead_letters.is_empty();
                 match letters.bury(sorted.dead_letters, &stop).await {
@@ -236,15 +283,17 @@ pub async fn run(log: Arc<dyn Log>, settings: IntakeSettings, gauges: Arc<Gauges
                     break 'running;
                 }
                 crash::point("intake.produced");
-                let entry = counts.entry(partition).or_default();
-                let told = entry.accepted + entry.dead_letters + entry.gaps;
-                entry.gaps += next_offset.saturating_sub(told + taken);
-                entry.accepted += sorted.counts.accepted;
-                entry.dead_letters += sorted.counts.dead_letters;
-                entry.last = sorted.counts.last.or(entry.last);
-                uncommitted.insert(partition, next_offset);
-                gauges.reached(HOSPITAL_TRANSACTIONS, partition, next_offset);
-                Gauges::add(&gauges.records, taken);
+                for Read { partition, records, next_offset, counts: read } in sorted.read {
+                    let entry = counts.entry(partition).or_default();
+                    let told = entry.accepted + entry.dead_letters + entry.gaps;
+                    entry.gaps += next_offset.saturating_sub(told + records);
+                    entry.accepted += read.accepted;
+                    entry.dead_letters += read.dead_letters;
+                    entry.last = read.last.or(entry.last);
+                    uncommitted.insert(partition, next_offset);
+                    gauges.reached(HOSPITAL_TRANSACTIONS, partition, next_offset);
+                    Gauges::add(&gauges.records, records);
+                }
             }
             Event::Idle => {}
         }
@@ -257,7 +306,7 @@ pub async fn run(log: Arc<dyn Log>, settings: IntakeSettings, gauges: Arc<Gauges
 }
 
 /// Commits what is settled. What cannot be committed now is covered by the next commit, or read again by whoever comes next.
-async fn commit(consumer: &mut dyn wh_eventlog::Consumer, uncommitted: &mut BTreeMap<u32, u64>, counts: &BTreeMap<u32, Counts>, gauges: &Gauges) -> Result<(), Reaction> {
+async fn commit(consumer: &mut dyn Consumer, uncommitted: &mut BTreeMap<u32, u64>, counts: &BTreeMap<u32, Counts>, gauges: &Gauges) -> Result<(), Reaction> {
     let note = |partition: &u32| counts.get(partition).copied().unwrap_or_default().note();
     let commits = uncommitted.iter().map(|(partition, next_offset)| Commit {
         topic: HOSPITAL_TRANSACTIONS.into(),
@@ -284,10 +333,13 @@ mod tests {
         let stored = |offset: u64| Stored { offset, append_time: 1, key: None, value: Bytes::from_static(value.as_bytes()), headers: Vec::new() };
         let fetched = Fetched { topic: HOSPITAL_TRANSACTIONS.into(), partition: 1, records: vec![stored(0), stored(1)] };
         let settings = |record_max_bytes: usize| IntakeSettings { record_max_bytes, ..IntakeSettings::new(Reading::default(), "test") };
-        let fits = sort(&fetched, 3, &settings(value.len()));
-        assert_eq!((fits.counts.accepted, fits.counts.dead_letters), (2, 0));
-        let large = sort(&fetched, 3, &settings(value.len() - 1));
-        assert_eq!((large.counts.accepted, large.counts.dead_letters), (0, 2));
+        let told = |sorted: &Sorted| sorted.read.iter().map(|read| (read.partition, read.next_offset, read.counts.accepted, read.counts.dead_letters)).collect::<Vec<_>>();
+        let other = Fetched { partition: 2, records: vec![stored(7)], ..fetched.clone() };
+        let fits = sort(&[fetched.clone(), other], 3, &settings(value.len()));
+        assert_eq!(told(&fits), [(1, 2, 2, 0), (2, 8, 1, 0)]);
+        assert_eq!(fits.accepted.values().map(Vec::len).sum::<usize>(), 3, "together, by the user's partition");
+        let large = sort(&[fetched], 3, &settings(value.len() - 1));
+        assert_eq!(told(&large), [(1, 2, 0, 2)]);
         let header = |name: &str| large.dead_letters[1].headers.iter().find(|(of, _)| of == name).map(|(_, value)| String::from_utf8(value.to_vec()).unwrap());
         assert_eq!(header(wh_schemas::dead_letter::ERROR_CLASS).as_deref(), Some("record:record_too_large"));
         assert_eq!(header(wh_schemas::dead_letter::ORIGIN).as_deref(), Some("hospital-transactions/1/1"));

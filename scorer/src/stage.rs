@@ -34,6 +34,8 @@ use crate::state::{CheckpointStore, rebuild};
 /// Name of the scorer's consumer group, role and stage.
 pub const GROUP: &str = "scorer";
 
+/// How often at most records are taken that come little by little.
+const PACE: Duration = Duration::from_millis(25);
 /// How long a partition whose checkpoint was lost is left alone before it is taken over anew.
 const LOST_WAIT: Duration = Duration::from_secs(2);
 
@@ -128,6 +130,7 @@ pub async fn run(log: Arc<dyn Log>, store: Box<dyn CheckpointStore>, settings: S
 
 impl Stage {
     async fn cycle(&mut self, consumer: &mut dyn Consumer, stop: &CancellationToken) -> Result<(), Reaction> {
+        consumer.set_pace(PACE);
         while !stop.is_cancelled() {
             let wait = self.wait();
             let event = tokio::select! {

@@ -11,6 +11,7 @@ use wh_stores::holder::Holder;
 
 use super::reads::{self, Reads};
 use super::writer::Command;
+use crate::pace::Pace;
 use crate::{Assignment, Commit, Consumer, Event, Fetched, Offset};
 
 /// How long to wait for another process's appends, which nothing announces.
@@ -34,6 +35,7 @@ pub(super) struct EmbeddedConsumer {
     commands: mpsc::Sender<Command>,
     appended: watch::Receiver<u64>,
     fetch_bytes: usize,
+    pace: Pace,
 }
 
 impl EmbeddedConsumer {
@@ -50,13 +52,14 @@ impl EmbeddedConsumer {
     ) -> EmbeddedConsumer {
         let owned = partitions.iter().map(|(a, position)| Owned { topic: a.topic.clone(), partition: a.partition, position: *position, paused: false }).collect();
         let partitions = partitions.into_iter().map(|(assignment, _)| assignment).collect();
-        EmbeddedConsumer { _holder: holder, group: group.to_owned(), epoch, announced: Some(partitions), owned, next: 0, reads, commands, appended, fetch_bytes }
+        EmbeddedConsumer { _holder: holder, group: group.to_owned(), epoch, announced: Some(partitions), owned, next: 0, reads, commands, appended, fetch_bytes, pace: Pace::default() }
     }
 
-    /// Records of the first partition that has some, beginning behind the one that was served last.
+    /// Records of the first partition of the round that has some, beginning behind the one that was served last.
     async fn fetch(&mut self) -> Result<Option<Fetched>, Reaction> {
         let count = self.owned.len();
-        let order: Vec<(usize, Arc<str>, u32, Offset)> = (0..count)
+        self.pace.begin(count, Instant::now());
+        let order: Vec<(usize, Arc<str>, u32, Offset)> = (0..self.pace.left().min(count))
             .map(|i| (self.next + i) % count)
             .filter(|i| !self.owned[*i].paused)
             .map(|i| (i, self.owned[i].topic.clone(), self.owned[i].partition, self.owned[i].position))
@@ -74,13 +77,19 @@ impl EmbeddedConsumer {
                 Ok(None)
             })
             .await?;
-        Ok(found.map(|(i, fetched)| {
-            self.next = (i + 1) % count;
-            if let Some(last) = fetched.records.last() {
-                self.owned[i].position = last.offset + 1;
-            }
-            fetched
-        }))
+        let Some((i, fetched)) = found else {
+            self.pace.end(Instant::now());
+            return Ok(None);
+        };
+        self.pace.gave((i + count - self.next) % count + 1);
+        if fetched.records.iter().map(reads::weight).sum::<usize>() >= max_bytes {
+            self.pace.hurry();
+        }
+        self.next = (i + 1) % count;
+        if let Some(last) = fetched.records.last() {
+            self.owned[i].position = last.offset + 1;
+        }
+        Ok(Some(fetched))
     }
 }
 
@@ -92,6 +101,13 @@ impl Consumer for EmbeddedConsumer {
         }
         let until = Instant::now() + wait;
         loop {
+            if let Some(due) = self.pace.holds_until(Instant::now()) {
+                tokio::time::sleep_until(due.min(until)).await;
+                if due > until {
+                    return Ok(Event::Idle);
+                }
+                continue;
+            }
             self.appended.mark_unchanged();
             if let Some(fetched) = self.fetch().await? {
                 return Ok(Event::Records(fetched));
@@ -112,6 +128,10 @@ impl Consumer for EmbeddedConsumer {
         for owned in self.owned.iter_mut().filter(|o| &*o.topic == topic && o.partition == partition) {
             owned.position = offset;
         }
+    }
+
+    fn set_pace(&mut self, every: Duration) {
+        self.pace.set(every);
     }
 
     fn set_paused(&mut self, topic: &str, partition: u32, paused: bool) {

@@ -63,6 +63,11 @@ fn find(connection: &Connection, topic: &str, partition: u32) -> Result<(i64, Bo
         .ok_or_else(|| ReadError::Reaction(Reaction::fatal(format!("the log has no partition {partition} of a topic {topic}"))))
 }
 
+/// What a record counts against the bytes of a fetch.
+pub(super) fn weight(record: &Stored) -> usize {
+    record.value.len() + 64
+}
+
 /// Records from `from` on, none where there are none yet.
 pub(super) fn fetch(connection: &Connection, topic: &str, partition: u32, from: Offset, max_bytes: usize) -> Result<Vec<Stored>, ReadError> {
     let (topic_id, bounds) = find(connection, topic, partition)?;
@@ -91,7 +96,7 @@ pub(super) fn fetch(connection: &Connection, topic: &str, partition: u32, from: 
         })?;
         for record in batch {
             if record.offset >= from {
-                bytes += record.value.len() + 64;
+                bytes += weight(&record);
                 records.push(record);
             }
         }

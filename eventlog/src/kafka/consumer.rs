@@ -27,6 +27,7 @@ use super::events::GroupEvents;
 use super::held::{Held, Key, Next};
 use super::reader::KafkaReader;
 use super::records;
+use crate::pace::Pace;
 use crate::{Commit, Consumer, Event, Fetched, Offset};
 
 /// How long a queue that fell silent is believed to be empty. What comes wakes at once; this is for what is missed.
@@ -59,6 +60,7 @@ pub(super) struct KafkaConsumer {
     answer: Option<Answer>,
     epoch: u64,
     fetch_bytes: usize,
+    pace: Pace,
 }
 
 impl KafkaConsumer {
@@ -80,6 +82,7 @@ impl KafkaConsumer {
             answer: None,
             epoch: 0,
             fetch_bytes,
+            pace: Pace::default(),
         })
     }
 
@@ -193,16 +196,24 @@ impl Consumer for KafkaConsumer {
             if self.client()?.context().wants() {
                 continue;
             }
-            if let Some((key, records)) = self.held.give() {
-                let (topic, partition) = self.place(key);
-                return Ok(Event::Records(Fetched { topic, partition, records }));
-            }
             let now = Instant::now();
+            let holds = self.pace.holds_until(now).filter(|_| !self.held.is_full(self.fetch_bytes));
+            if holds.is_none() {
+                self.pace.begin(self.held.waiting(), now);
+                if let Some((key, records)) = self.held.give() {
+                    self.pace.gave(1);
+                    let (topic, partition) = self.place(key);
+                    return Ok(Event::Records(Fetched { topic, partition, records }));
+                }
+            }
             if now >= until {
                 return Ok(Event::Idle);
             }
-            // Woken, or it is time to look again: both go on alike.
-            let _woken = tokio::time::timeout_at(until.min(now + SILENCE), self.woken.notified()).await;
+            match holds.filter(|_| self.held.waiting() > 0) {
+                Some(due) => tokio::time::sleep_until(due.min(until)).await,
+                // Woken, or it is time to look again: both go on alike.
+                None => drop(tokio::time::timeout_at(until.min(now + SILENCE), self.woken.notified()).await),
+            }
         }
     }
 
@@ -210,6 +221,10 @@ impl Consumer for KafkaConsumer {
         if let Some(key) = self.key(topic, partition) {
             self.held.seek(key, signed(offset));
         }
+    }
+
+    fn set_pace(&mut self, every: Duration) {
+        self.pace.set(every);
     }
 
     fn set_paused(&mut self, topic: &str, partition: u32, paused: bool) {

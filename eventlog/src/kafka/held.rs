@@ -152,6 +152,11 @@ impl Held {
         partition.records.push(record);
     }
 
+    /// Partitions with records that may be given out.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.iter().filter(|key| self.partitions.get(*key).is_some_and(|partition| !partition.paused)).count()
+    }
+
     /// The records of the partition that has waited longest.
     pub(super) fn give(&mut self) -> Option<(Key, Vec<Stored>)> {
         let at = self.waiting.iter().position(|key| self.partitions.get(key).is_some_and(|partition| !partition.paused))?;

@@ -44,6 +44,8 @@ pub const GROUP: &str = "patterns";
 
 /// How long a state that was lost is left alone before it is taken over anew.
 const LOST_WAIT: Duration = Duration::from_secs(2);
+/// How often at most records are taken that come little by little.
+const PACE: Duration = Duration::from_millis(50);
 /// A checkpoint that took its time is followed by so many times as long without one: events that are held back for the watermark are in each.
 const REST: u32 = 9;
 
@@ -97,6 +99,7 @@ struct Stage {
 pub async fn run(log: Arc<dyn Log>, store: Box<dyn PatternCheckpoints>, settings: PatternSettings, gauges: Arc<Gauges>, stop: CancellationToken) -> Result<(), Reaction> {
     let Some(mut consumer) = until_settled(&stop, &gauges, || log.subscribe(GROUP, &[ACCOUNT_ACTIVITY])).await? else { return Ok(()) };
     let Some(mut stage) = Stage::begin(log, store, settings, gauges, &stop).await? else { return Ok(()) };
+    consumer.set_pace(PACE);
     while !stop.is_cancelled() {
         let wait = stage.wait();
         let event = tokio::select! {

@@ -1,11 +1,15 @@
 //! The embedded metrics store: aggregates of fixed blocks of seqs.
 //!
 //! A block's points are summed over the block's own rows, whatever batches they came in, so that a replay gives the same
-//! points. The open block is written anew at each batch; the position stays at its first `seq` and what can be read is
-//! published apart.
+//! points. Each batch writes those points of the open block anew that it changes; the position stays at the block's first `seq` and what can be
+//! read is published apart.
+//!
+//! What must stay true: what is held of an open block stands in the file before more of it does; after a failure, or for a new owner, the block
+//! is read again from its first `seq`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use rusqlite::{Transaction, params};
@@ -65,19 +69,46 @@ struct Point {
 
 type Points = BTreeMap<PointKey, Point>;
 
-/// The open block of one partition: its points, and how far reading has come.
+/// The open block of one partition: its points as the file has them, and how far reading has come.
 #[derive(Clone, Debug, Default)]
 struct Open {
     /// The number of the block; behind `reading` where a buried record was the first of the next one.
     block: u64,
     points: Points,
     reading: StorePosition,
+    /// SQLite's `data_version` when they were written: it is another one where somebody else has written into the file since, as a repair does.
+    version: Option<i64>,
+}
+
+/// What a batch changes.
+struct Changed {
+    /// Where reading, and the block that is open, have come to.
+    block: u64,
+    reading: StorePosition,
+    /// Points of the block that is open then, as they are now.
+    points: Points,
+    /// Whether that is another block than before.
+    is_next: bool,
+    version: i64,
+}
+
+impl Open {
+    /// Takes up what the file has now.
+    fn apply(&mut self, changed: Changed) {
+        if changed.is_next {
+            self.points.clear();
+        }
+        self.points.extend(changed.points);
+        self.block = changed.block;
+        self.reading = changed.reading;
+        self.version = Some(changed.version);
+    }
 }
 
 /// The embedded metrics store.
 pub struct MetricsStore {
     pub(super) file: StoreFile,
-    open: BTreeMap<u32, Open>,
+    open: BTreeMap<u32, Arc<Open>>,
 }
 
 impl MetricsStore {
@@ -125,46 +156,54 @@ impl Store for MetricsStore {
 
     async fn write(&mut self, batch: Batch) -> Result<Written, Reaction> {
         let partition = batch.partition;
-        let open = self.open.get(&partition).cloned();
+        let open = self.open.remove(&partition);
+        let held = open.clone();
         let written = self.file.transaction(move |transaction| {
             let stream = stream_of(&batch.topic);
             let stored = file::position(transaction, stream, partition)?;
-            let mut open = open.unwrap_or(Open { block: stored.next_seq / METRICS_BLOCK, points: Points::new(), reading: stored });
+            let open = held.unwrap_or_else(|| Arc::new(Open { block: stored.next_seq / METRICS_BLOCK, reading: stored, ..Open::default() }));
+            let version = transaction.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))?;
+            if open.version != Some(version) {
+                write_points(transaction, partition, open.block, &open.points)?;
+            }
             let mut settled = stored;
-            let mut reading = open.reading;
             let mut blocks: Vec<(u64, Points)> = Vec::new();
-            let mut block = open.block;
-            let mut points = std::mem::take(&mut open.points);
-            reading = walk::walk(
+            let mut changed = Changed { block: open.block, reading: open.reading, points: Points::new(), is_next: false, version };
+            changed.reading = walk::walk(
                 &batch,
-                &reading,
+                &open.reading,
                 |record| serde_json::from_slice::<Row<'_>>(&record.value),
                 |_, row, before| {
-                    if row.seq / METRICS_BLOCK != block {
-                        blocks.push((block, std::mem::take(&mut points)));
-                        block = row.seq / METRICS_BLOCK;
+                    if row.seq / METRICS_BLOCK != changed.block {
+                        blocks.push((changed.block, std::mem::take(&mut changed.points)));
+                        changed.block = row.seq / METRICS_BLOCK;
+                        changed.is_next = true;
                         // Where the new block begins, the position may stand.
                         settled = *before;
                     }
-                    Ok::<_, Failure>(if add(&mut points, row) { STORED } else { DUPLICATE })
+                    let standing = (!changed.is_next).then_some(&open.points);
+                    Ok::<_, Failure>(if add(&mut changed.points, standing, row) { STORED } else { DUPLICATE })
                 },
             )?;
-            for (block, points) in &blocks {
-                write_block(transaction, partition, *block, points)?;
+            for (block, points) in blocks.iter().map(|(block, points)| (*block, points)).chain([(changed.block, &changed.points)]) {
+                write_points(transaction, partition, block, points)?;
             }
-            if reading.next_seq.is_multiple_of(METRICS_BLOCK) && reading.next_seq > settled.next_seq {
-                write_block(transaction, partition, block, &points)?;
-                points.clear();
-                settled = reading;
-            } else {
-                write_block(transaction, partition, block, &points)?;
+            if changed.reading.next_seq.is_multiple_of(METRICS_BLOCK) && changed.reading.next_seq > settled.next_seq {
+                changed.points.clear();
+                changed.is_next = true;
+                settled = changed.reading;
             }
-            let position = StorePosition { visible_seq: reading.next_seq, visible_offset: reading.next_offset, ..settled };
+            let position = StorePosition { visible_seq: changed.reading.next_seq, visible_offset: changed.reading.next_offset, ..settled };
             file::publish(transaction, stream, &position)?;
-            Ok((position, Open { block, points, reading }))
+            Ok((position, open, changed))
         });
-        match written.await? {
-            Ok((position, open)) => {
+        let written = written.await;
+        // As it was, where nothing was written.
+        self.open.extend(open.map(|open| (partition, open)));
+        match written? {
+            Ok((position, mut open, changed)) => {
+                self.open.remove(&partition);
+                Arc::make_mut(&mut open).apply(changed);
                 self.open.insert(partition, open);
                 Ok(Written::Done { position, alerts: 0 })
             }
@@ -173,6 +212,8 @@ impl Store for MetricsStore {
     }
 
     async fn replay(&mut self, batch: Batch) -> Result<u64, Reaction> {
+        // It may be of what is open.
+        self.open.values_mut().for_each(|open| Arc::make_mut(open).version = None);
         let written = self.file.transaction(move |transaction| again(transaction, &batch));
         file::counted(written.await?)
     }
@@ -199,20 +240,20 @@ pub(super) fn again(transaction: &Transaction<'_>, batch: &Batch) -> Result<u64,
             return Ok(0);
         }
         next = row.seq + 1;
-        Ok(u64::from(add(blocks.entry(row.seq / METRICS_BLOCK).or_default(), row)))
+        Ok(u64::from(add(blocks.entry(row.seq / METRICS_BLOCK).or_default(), None, row)))
     })?;
     for (block, points) in &blocks {
         transaction.execute("DELETE FROM throughput WHERE partition = ?1 AND block = ?2", params![partition, block])?;
-        write_block(transaction, partition, *block, points)?;
+        write_points(transaction, partition, *block, points)?;
     }
     Ok(rows)
 }
 
-/// Adds a row to its point; `false` for a duplicate, which has no score.
-fn add(points: &mut Points, row: Row<'_>) -> bool {
+/// Adds a row to its point, which begins as it stands in `standing`, where it does; `false` for a duplicate, which has no score.
+fn add(points: &mut Points, standing: Option<&Points>, row: Row<'_>) -> bool {
     let (Some(score), Some(risk_level)) = (row.risk_score, row.risk_level) else { return false };
     let key = PointKey { second: row.timestamp.0.div_euclid(SECOND) * SECOND, department: row.department.0.into_owned(), transaction_type: row.transaction_type, risk_level };
-    let point = points.entry(key).or_default();
+    let point = points.entry(key).or_insert_with_key(|key| standing.and_then(|points| points.get(key)).copied().unwrap_or_default());
     point.transactions += 1;
     point.amount_sum += row.amount.0;
     point.score_sum += i64::from(score);
@@ -221,8 +262,8 @@ fn add(points: &mut Points, row: Row<'_>) -> bool {
     true
 }
 
-/// Replaces a block by these points.
-fn write_block(transaction: &Transaction<'_>, partition: u32, block: u64, points: &Points) -> Result<(), Failure> {
+/// Writes points of a block in place of those of the same keys.
+fn write_points(transaction: &Transaction<'_>, partition: u32, block: u64, points: &Points) -> Result<(), Failure> {
     let mut insert = transaction.prepare_cached(
         "INSERT INTO throughput (partition, block, time, department, transaction_type, risk_level, transactions, amount_sum, score_sum, score_max, alerts) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT DO UPDATE SET transactions = excluded.transactions, amount_sum = excluded.amount_sum, \
@@ -244,4 +285,66 @@ fn write_block(transaction: &Transaction<'_>, partition: u32, block: u64, points
         ])?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rusqlite::Connection;
+    use wh_eventlog::{Bytes, Stored};
+
+    fn batch(seqs: std::ops::Range<u64>, second: u32) -> Batch {
+        let record = |seq: u64| {
+            let value = format!(
+                r#"{{"partition":0,"seq":{seq},"timestamp":"2026-01-01T00:00:{second:02}Z","department":"IT","transaction_type":"billing","amount":"1.50","risk_score":70,"risk_level":"high"}}"#
+            );
+            Stored { offset: seq, append_time: 1, key: None, value: Bytes::from(value), headers: Vec::new() }
+        };
+        Batch { topic: RISK_SCORES.into(), partition: 0, records: Arc::new(seqs.map(record).collect()), buried: std::collections::BTreeSet::new() }
+    }
+
+    fn points(path: &Path) -> Vec<(i64, i64, i64)> {
+        let connection = Connection::open(path).unwrap();
+        let mut statement = connection.prepare("SELECT block, transactions, amount_sum FROM throughput ORDER BY block, time").unwrap();
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap();
+        rows.collect::<Result<_, _>>().unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_open_block_is_added_to_whatever_the_batches_and_whoever_wrote_between_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.db");
+        let mut store = MetricsStore::open(&path).unwrap();
+        store.positions(RISK_SCORES).await.unwrap();
+        store.write(batch(0..3, 1)).await.unwrap();
+        store.write(batch(3..5, 2)).await.unwrap();
+        store.write(batch(5..6, 1)).await.unwrap();
+        assert_eq!(points(&path), [(0, 4, 600), (0, 2, 300)]);
+        // As a repair does, by what it had read when the block ended at 3.
+        Connection::open(&path).unwrap().execute_batch("DELETE FROM throughput; INSERT INTO throughput SELECT 0, 0, 0, 'IT', 'billing', 'high', 9, 9, 9, 9, 9").unwrap();
+        store.write(batch(6..7, 3)).await.unwrap();
+        assert_eq!(points(&path)[1..], [(0, 4, 600), (0, 2, 300), (0, 1, 150)], "what was open stands again");
+        store.replay(batch(0..2, 1)).await.unwrap();
+        store.write(batch(7..8, 3)).await.unwrap();
+        assert_eq!(points(&path), [(0, 4, 600), (0, 2, 300), (0, 2, 300)]);
+        store.write(batch(8..1_001, 4)).await.unwrap();
+        assert_eq!(points(&path), [(0, 4, 600), (0, 2, 300), (0, 2, 300), (0, 992, 148_800), (1, 1, 150)]);
+        store.write(batch(1_001..1_002, 4)).await.unwrap();
+        assert_eq!(points(&path)[4], (1, 2, 300));
+    }
+
+    #[tokio::test]
+    async fn a_batch_that_is_refused_changes_nothing_of_what_is_held() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.db");
+        let mut store = MetricsStore::open(&path).unwrap();
+        store.positions(RISK_SCORES).await.unwrap();
+        store.write(batch(0..2, 1)).await.unwrap();
+        let mut bad = batch(2..4, 1);
+        Arc::make_mut(&mut bad.records)[1].value = Bytes::from_static(b"{");
+        assert!(matches!(store.write(bad).await, Ok(Written::Refused { offset: 3, .. })));
+        assert!(store.write(batch(3..4, 1)).await.is_err(), "a gap");
+        store.write(batch(2..4, 1)).await.unwrap();
+        assert_eq!(points(&path), [(0, 4, 600)]);
+    }
 }

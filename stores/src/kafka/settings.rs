@@ -126,15 +126,15 @@ impl Default for RawKafka {
             flush_messages: 0,
             record_max_kib: 1_024,
             compression: Compression::default().as_str().to_owned(),
-            linger_ms: 5,
+            linger_ms: 10,
             batch_kib: 976,
             queue_kib: 65_536,
             group_instance_id: String::new(),
             session_timeout_ms: 6_000,
             heartbeat_ms: 1_500,
             max_poll_interval_ms: 300_000,
-            fetch_min_bytes: 1,
-            fetch_wait_ms: 100,
+            fetch_min_bytes: 262_144,
+            fetch_wait_ms: 50,
             queued_kib: 16_384,
         }
     }

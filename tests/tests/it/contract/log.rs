@@ -336,6 +336,29 @@ async fn a_member_reads_from_where_it_seeks(adapter: Adapter) {
     assert_eq!(offsets(take(&mut *consumer, 1).await), [(1, 10)]);
 }
 
+async fn a_member_with_a_pace_lets_records_gather(adapter: Adapter) {
+    const PACE: Duration = Duration::from_millis(700);
+    let bench = Bench::new(adapter);
+    let log = bench.open().await;
+    let mut consumer = log.subscribe("search", &[RISK_SCORES]).await.unwrap();
+    assigned(&mut *consumer, 3).await;
+    consumer.set_pace(PACE);
+    log.produce(RISK_SCORES, 0, numbered(0, 1)).await.unwrap();
+    let asked = loop {
+        let asked = Instant::now();
+        match consumer.poll(LOOK).await.unwrap() {
+            Event::Records(_) => break asked,
+            Event::Idle => {}
+            other => panic!("{other:?}"),
+        }
+    };
+    for number in 1..6 {
+        log.produce(RISK_SCORES, 0, numbered(number, 1)).await.unwrap();
+    }
+    assert_eq!(take(&mut *consumer, 5).await.into_iter().map(|(_, record)| record.offset).collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
+    assert!(asked.elapsed() >= PACE, "given after {:?}", asked.elapsed());
+}
+
 async fn a_paused_partition_is_silent_until_it_is_resumed(adapter: Adapter) {
     let bench = Bench::new(adapter);
     let log = bench.open().await;

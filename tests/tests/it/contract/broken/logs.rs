@@ -29,6 +29,7 @@ pub(super) enum Fault {
     SharesTheGroup,
     IgnoresSeeks,
     IgnoresPauses,
+    IgnoresPaces,
     /// Begins anew where a position is not there.
     ResetsSilently,
     /// Says that it was done when it was not.
@@ -47,6 +48,7 @@ pub(super) const FAULTS: &[(&str, Fault)] = &[
     ("a_partition_has_one_holder_in_its_group", Fault::SharesTheGroup),
     ("a_member_reads_from_where_it_seeks", Fault::IgnoresSeeks),
     ("a_paused_partition_is_silent_until_it_is_resumed", Fault::IgnoresPauses),
+    ("a_member_with_a_pace_lets_records_gather", Fault::IgnoresPaces),
     ("a_position_that_is_not_there_is_an_error_and_no_reset", Fault::ResetsSilently),
     ("records_of_250_kilobytes_are_kept", Fault::CutsLargeValues),
     ("ten_thousand_small_records_are_read_in_order", Fault::Reorders),
@@ -182,6 +184,12 @@ impl Consumer for BrokenConsumer {
     fn seek(&mut self, topic: &str, partition: u32, offset: Offset) {
         if self.fault != Fault::IgnoresSeeks {
             self.inner.seek(topic, partition, offset);
+        }
+    }
+
+    fn set_pace(&mut self, every: Duration) {
+        if self.fault != Fault::IgnoresPaces {
+            self.inner.set_pace(every);
         }
     }
 
