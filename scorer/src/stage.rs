@@ -1,4 +1,5 @@
-//! The scorer's cycle: read → score → produce → all acknowledged → checkpoint; the next batch is scored while the last one is produced.
+//! The scorer's cycle: read → score → produce → all acknowledged → checkpoint; the next batch is scored while the last one is produced, and
+//! while a checkpoint is on its way.
 //!
 //! What must stay true: a checkpoint is written only after the log holds every record that it covers; after a crash the
 //! same inputs give the same bytes under the same `seq`, and what already stands in the output is not written again; nothing is scored
@@ -10,6 +11,8 @@ mod scoring;
 mod settings;
 mod snapshots;
 mod takeover;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -25,8 +28,10 @@ use wh_eventlog::{Bytes, Consumer, Event, Log};
 use wh_schemas::topics::{ACCEPTED_TRANSACTIONS, DEAD_LETTERS};
 use wh_schemas::{Reaction, position::Seq};
 
+use self::checkpoints::UnderWay;
 use self::scoring::Producing;
 pub use self::settings::StageSettings;
+use self::snapshots::Snapshotting;
 use crate::dedup::Seen;
 use crate::partition::PartitionScorer;
 use crate::state::{CheckpointStore, rebuild};
@@ -62,6 +67,7 @@ struct Running {
     snapshot_whole: bool,
     snapshot_at: Instant,
     snapshot_offset: u64,
+    snapshotting: Option<Snapshotting>,
     /// No checkpoint is tried before: the store was away.
     checkpoint_at: Instant,
     checkpoint_backoff: Backoff,
@@ -78,7 +84,9 @@ struct Running {
 /// The stage.
 pub struct Stage {
     log: Arc<dyn Log>,
-    store: Box<dyn CheckpointStore>,
+    /// Not here while a checkpoint is on its way.
+    store: Option<Box<dyn CheckpointStore>>,
+    under_way: Option<UnderWay>,
     settings: StageSettings,
     gauges: Arc<Gauges>,
     partitions: BTreeMap<u32, Running>,
@@ -91,6 +99,10 @@ pub struct Stage {
     /// Partitions of the input, hence of the scorer.
     input_partitions: u32,
     letters: DeadLetterWriter,
+    /// Positions that checkpoints hold, and the log is still to be told.
+    commits: BTreeMap<u32, u64>,
+    committed_at: Instant,
+    stop: CancellationToken,
 }
 
 /// Runs the stage until it is stopped, then checkpoints and returns.
@@ -106,7 +118,8 @@ pub async fn run(log: Arc<dyn Log>, store: Box<dyn CheckpointStore>, settings: S
     let ending = stop.child_token();
     let mut stage = Stage {
         log,
-        store,
+        store: Some(store),
+        under_way: None,
         settings,
         gauges,
         partitions: BTreeMap::new(),
@@ -116,13 +129,22 @@ pub async fn run(log: Arc<dyn Log>, store: Box<dyn CheckpointStore>, settings: S
         control_at: Instant::now(),
         input_partitions,
         letters,
+        commits: BTreeMap::new(),
+        committed_at: Instant::now(),
+        stop: ending.clone(),
     };
     let outcome = stage.cycle(&mut *consumer, &ending).await;
     ending.cancel();
+    if let Err(reaction) = stage.settle_checkpoint(&mut *consumer, true).await {
+        tracing::warn!(stage = GROUP, "ended with a checkpoint on its way: {reaction}");
+    }
     for partition in stage.partitions.keys().copied().collect::<Vec<_>>() {
         // What is not acknowledged by now is scored again by whoever comes next.
         if let Err(reaction) = stage.acknowledged(partition).await {
             tracing::warn!(stage = GROUP, partition, "ended with output on its way: {reaction}");
+        }
+        if let Err(reaction) = stage.settle_snapshot(partition, true).await {
+            tracing::warn!(stage = GROUP, partition, "ended with a snapshot on its way: {reaction}");
         }
     }
     outcome
@@ -152,10 +174,11 @@ impl Stage {
                         // A store that is away is not waited for.
                         let away = self.partitions.get(&partition).is_some_and(|running| running.checkpoint_at > Instant::now());
                         let given_up = if away { self.acknowledged(partition).await.map(drop) } else { self.checkpoint(consumer, partition, stop).await };
-                        if let Err(reaction) = given_up {
+                        if let Err(reaction) = given_up.and(self.settle_snapshot(partition, true).await) {
                             tracing::warn!(stage = GROUP, partition, "given up without a last checkpoint: {reaction}");
                         }
                         self.partitions.remove(&partition);
+                        self.commits.remove(&partition);
                         self.unowned.remove(&partition);
                         self.gauges.left(ACCEPTED_TRANSACTIONS, partition);
                     }
@@ -170,10 +193,13 @@ impl Stage {
                 }
                 Event::Idle => {}
             }
+            self.settle_checkpoint(consumer, false).await?;
             // Of all partitions: one that is quiet, or held, must not wait until the others are.
             for partition in self.partitions.keys().copied().collect::<Vec<_>>() {
+                self.settle_snapshot(partition, false).await?;
                 self.checkpoint_if_due(consumer, partition, stop).await?;
             }
+            self.commit_positions_if_due(consumer).await?;
             self.look_for_control(consumer, stop).await?;
             self.own(consumer, stop).await?;
         }

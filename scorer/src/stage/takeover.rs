@@ -53,7 +53,7 @@ impl Stage {
 
     /// Takes a partition over: from its checkpoint, else from the last snapshot, else by reading the log from its start.
     async fn take_over(&mut self, consumer: &mut dyn Consumer, partition: u32) -> Result<(), Reaction> {
-        let (owner_epoch, found) = self.store.take_over(partition).await?;
+        let (owner_epoch, found) = self.store(consumer).await?.take_over(partition).await?;
         let identity = self.log.identity().await?;
         if let Some(checkpoint) = &found {
             fits(&*self.log, partition, &identity, checkpoint.position.next_offset, &checkpoint.record).await?;
@@ -70,7 +70,7 @@ impl Stage {
         let emitted = standing.map(|standing| standing.seq);
         if lost {
             // What is begun anew must not be mixed with what an unreadable past left behind.
-            self.store.forget(partition, owner_epoch).await?;
+            self.store(consumer).await?.forget(partition, owner_epoch).await?;
         }
         let Checkpoint { position, record, users, ids } = match checkpoint {
             Some(checkpoint) => checkpoint,
@@ -130,6 +130,7 @@ impl Stage {
                 snapshot_whole: true,
                 snapshot_at: now,
                 snapshot_offset: snapshotted,
+                snapshotting: None,
                 checkpoint_at: now,
                 checkpoint_backoff: Backoff::default(),
                 held: false,

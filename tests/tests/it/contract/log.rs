@@ -59,6 +59,7 @@ pub(super) const CHECKS: &[Check<Adapter>] = checks![
     a_partition_has_one_holder_in_its_group,
     a_member_reads_from_where_it_seeks,
     a_paused_partition_is_silent_until_it_is_resumed,
+    a_member_with_a_pace_lets_records_gather,
     a_position_that_is_not_there_is_an_error_and_no_reset,
     records_of_250_kilobytes_are_kept,
     ten_thousand_small_records_are_read_in_order,
@@ -346,7 +347,7 @@ async fn a_member_with_a_pace_lets_records_gather(adapter: Adapter) {
     log.produce(RISK_SCORES, 0, numbered(0, 1)).await.unwrap();
     let asked = loop {
         let asked = Instant::now();
-        match consumer.poll(LOOK).await.unwrap() {
+        match consumer.poll(Duration::from_millis(200)).await.unwrap() {
             Event::Records(_) => break asked,
             Event::Idle => {}
             other => panic!("{other:?}"),
