@@ -199,7 +199,7 @@ pub trait Consumer: Send {
     fn seek(&mut self, topic: &str, partition: u32, offset: Offset);
 
     /// Gives out records in rounds over the partitions, of which at most one begins in this time: what comes little by little is handed over
-    /// together. What comes behind a silence, or fills a fetch, is given at once. Without a pace, which is the default, everything is.
+    /// together. What comes behind a silence, or fills a fetch, is given at once, or within some milliseconds. Without a pace, which is the default, everything is.
     fn set_pace(&mut self, every: Duration);
 
     /// Stops (or resumes) fetching from a partition.

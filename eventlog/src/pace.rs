@@ -3,7 +3,7 @@
 //! Each hand-over costs its receiver a write, an acknowledgement, a commit, however little is in it. Under a steady stream records come one by one;
 //! a member with a pace lets them gather.
 //!
-//! What must stay true: what comes behind a silence waits for nothing; within a round each partition has one turn at most; whoever has a full
+//! What must stay true: what comes behind a silence waits for an instant at most ([`EMPTY`]); within a round each partition has one turn at most; whoever has a full
 //! fetch does not ask the pace.
 
 use std::time::Duration;
@@ -21,6 +21,7 @@ pub(crate) struct Pace {
     next: Option<Instant>,
     /// Turns that are left in the round under way.
     left: usize,
+    /// Whether that round has given something.
     gave: bool,
 }
 
@@ -42,6 +43,11 @@ impl Pace {
             self.gave = false;
             self.next = Some(now + self.every);
         }
+    }
+
+    /// Whether a round is under way that has given something: those who had their turn may have more.
+    pub(crate) fn is_half_given(&self) -> bool {
+        self.left > 0 && self.gave
     }
 
     /// Turns that are left.
@@ -84,13 +90,13 @@ mod tests {
     #[test]
     fn each_partition_has_a_turn_and_then_the_pace_holds() {
         let (mut pace, now) = paced(25 * MS);
-        assert_eq!(pace.holds_until(now), None, "what comes behind a silence waits for nothing");
+        assert_eq!(pace.holds_until(now), None, "what comes first waits for nothing");
         pace.begin(3, now);
         for left in [2, 1, 0] {
             assert_eq!(pace.holds_until(now + MS), None, "the round is under way");
             pace.begin(3, now + MS);
             pace.gave(1);
-            assert_eq!(pace.left(), left);
+            assert_eq!((pace.left(), pace.is_half_given()), (left, left > 0));
         }
         assert_eq!(pace.holds_until(now + 2 * MS), Some(now + 25 * MS));
         assert_eq!(pace.holds_until(now + 25 * MS), None);

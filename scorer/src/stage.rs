@@ -170,23 +170,14 @@ impl Stage {
                 }
                 Event::Revoked { partitions } => {
                     for (_, partition) in partitions {
-                        // It is another's in any case; whoever took it over without waiting refuses this checkpoint, and begins from an earlier one.
-                        // A store that is away is not waited for.
-                        let away = self.partitions.get(&partition).is_some_and(|running| running.checkpoint_at > Instant::now());
-                        let given_up = if away { self.acknowledged(partition).await.map(drop) } else { self.checkpoint(consumer, partition, stop).await };
-                        if let Err(reaction) = given_up.and(self.settle_snapshot(partition, true).await) {
-                            tracing::warn!(stage = GROUP, partition, "given up without a last checkpoint: {reaction}");
-                        }
-                        self.partitions.remove(&partition);
-                        self.commits.remove(&partition);
-                        self.unowned.remove(&partition);
-                        self.gauges.left(ACCEPTED_TRANSACTIONS, partition);
+                        self.give_up(consumer, partition, stop).await?;
                     }
                 }
                 Event::Records(fetched) => {
                     let partition = fetched.partition;
                     if !self.advance(consumer, fetched, stop).await? {
                         // Its output was not acknowledged: what it has learnt since must not be checkpointed.
+                        self.settle_snapshot(partition, true).await?;
                         self.partitions.remove(&partition);
                         break;
                     }
@@ -194,8 +185,11 @@ impl Stage {
                 Event::Idle => {}
             }
             self.settle_checkpoint(consumer, false).await?;
-            // Of all partitions: one that is quiet, or held, must not wait until the others are.
-            for partition in self.partitions.keys().copied().collect::<Vec<_>>() {
+            // Of all partitions: one that is quiet, or held, must not wait until the others are. Whose checkpoint is oldest comes first, since one is
+            // on its way at a time.
+            let mut partitions: Vec<(Instant, u32)> = self.partitions.iter().map(|(partition, running)| (running.checkpointed_at, *partition)).collect();
+            partitions.sort_unstable();
+            for (_, partition) in partitions {
                 self.settle_snapshot(partition, false).await?;
                 self.checkpoint_if_due(consumer, partition, stop).await?;
             }
@@ -204,11 +198,32 @@ impl Stage {
             self.own(consumer, stop).await?;
         }
         // One partition that cannot be checkpointed keeps no other from it.
-        let mut outcome = Ok(());
+        let mut outcome = self.settle_checkpoint(consumer, true).await;
         for partition in self.partitions.keys().copied().collect::<Vec<_>>() {
             outcome = outcome.and(self.checkpoint(consumer, partition, stop).await);
         }
         outcome
+    }
+
+    /// Gives up a partition that is another's in any case: whoever took it over without waiting refuses this checkpoint, and begins from an earlier
+    /// one. A store that is away is not waited for. What another partition's checkpoint comes to meanwhile may end the stage.
+    async fn give_up(&mut self, consumer: &mut dyn Consumer, partition: u32, stop: &CancellationToken) -> Result<(), Reaction> {
+        // Nothing of it is on its way any more when the group is answered.
+        let acknowledged = self.acknowledged(partition).await;
+        let is_anothers = self.under_way().is_some_and(|other| other != partition);
+        let mut given_up = self.settle_checkpoint(consumer, true).await;
+        if is_anothers {
+            std::mem::replace(&mut given_up, Ok(()))?;
+        }
+        let complete = matches!(acknowledged, Ok(true)) && given_up.is_ok() && !self.is_away(partition);
+        given_up = if complete { self.checkpoint(consumer, partition, stop).await } else { acknowledged.map(drop).and(given_up) };
+        if let Err(reaction) = given_up.and(self.settle_snapshot(partition, true).await) {
+            tracing::warn!(stage = GROUP, partition, "given up without a last checkpoint: {reaction}");
+        }
+        self.forget(partition);
+        self.unowned.remove(&partition);
+        self.gauges.left(ACCEPTED_TRANSACTIONS, partition);
+        Ok(())
     }
 
     /// How long nothing needs to be done but what the log brings.

@@ -52,7 +52,19 @@ impl EmbeddedConsumer {
     ) -> EmbeddedConsumer {
         let owned = partitions.iter().map(|(a, position)| Owned { topic: a.topic.clone(), partition: a.partition, position: *position, paused: false }).collect();
         let partitions = partitions.into_iter().map(|(assignment, _)| assignment).collect();
-        EmbeddedConsumer { _holder: holder, group: group.to_owned(), epoch, announced: Some(partitions), owned, next: 0, reads, commands, appended, fetch_bytes, pace: Pace::default() }
+        EmbeddedConsumer {
+            _holder: holder,
+            group: group.to_owned(),
+            epoch,
+            announced: Some(partitions),
+            owned,
+            next: 0,
+            reads,
+            commands,
+            appended,
+            fetch_bytes,
+            pace: Pace::default(),
+        }
     }
 
     /// Records of the first partition of the round that has some, beginning behind the one that was served last.
@@ -109,8 +121,13 @@ impl Consumer for EmbeddedConsumer {
                 continue;
             }
             self.appended.mark_unchanged();
+            let half_given = self.pace.is_half_given();
             if let Some(fetched) = self.fetch().await? {
                 return Ok(Event::Records(fetched));
+            }
+            if half_given {
+                // Only partitions that had no turn in it were looked at.
+                continue;
             }
             let now = Instant::now();
             if now >= until {

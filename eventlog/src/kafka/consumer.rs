@@ -205,15 +205,14 @@ impl Consumer for KafkaConsumer {
                     let (topic, partition) = self.place(key);
                     return Ok(Event::Records(Fetched { topic, partition, records }));
                 }
+                self.pace.end(now);
             }
             if now >= until {
                 return Ok(Event::Idle);
             }
-            match holds.filter(|_| self.held.waiting() > 0) {
-                Some(due) => tokio::time::sleep_until(due.min(until)).await,
-                // Woken, or it is time to look again: both go on alike.
-                None => drop(tokio::time::timeout_at(until.min(now + SILENCE), self.woken.notified()).await),
-            }
+            let due = holds.filter(|_| self.held.waiting() > 0).unwrap_or(now + SILENCE);
+            // Woken, or it is time to look again: both go on alike.
+            let _woken = tokio::time::timeout_at(until.min(due), self.woken.notified()).await;
         }
     }
 

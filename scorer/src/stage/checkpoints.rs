@@ -26,7 +26,7 @@ pub(super) struct UnderWay {
     owner_epoch: u64,
     begun: Instant,
     next_offset: u64,
-    held: Held,
+    unsaved: Unsaved,
     /// Whether it holds decisions that none before it held.
     decides: bool,
     /// What is to be produced once it is kept.
@@ -35,13 +35,13 @@ pub(super) struct UnderWay {
 }
 
 /// What a checkpoint holds, to be held by the next where it is not kept.
-struct Held {
+struct Unsaved {
     users: HashSet<String>,
     forgotten: HashSet<String>,
     ids: Vec<Seen>,
 }
 
-impl Held {
+impl Unsaved {
     fn back_to(self, running: &mut Running) {
         running.unsaved_users.extend(self.users);
         running.unsaved_forgotten.extend(self.forgotten);
@@ -50,6 +50,26 @@ impl Held {
 }
 
 impl Stage {
+    /// Whether the store did not take the last checkpoint of a partition, and is left alone for now.
+    pub(super) fn is_away(&self, partition: u32) -> bool {
+        self.partitions.get(&partition).is_some_and(|running| running.checkpoint_at > Instant::now())
+    }
+
+    /// Whose checkpoint is on its way.
+    pub(super) fn under_way(&self) -> Option<u32> {
+        self.under_way.as_ref().map(|it| it.partition)
+    }
+
+    /// Waits until all that a partition's batches gave is acknowledged; where that was broken off by a stop, nothing of it goes on: `false`.
+    async fn ended(&mut self, partition: u32) -> Result<bool, Reaction> {
+        let acknowledged = self.acknowledged(partition).await?;
+        if !acknowledged {
+            self.settle_snapshot(partition, true).await?;
+            self.partitions.remove(&partition);
+        }
+        Ok(acknowledged)
+    }
+
     /// The baselines store, which no checkpoint is on its way into.
     pub(super) async fn store(&mut self, consumer: &mut dyn Consumer) -> Result<&mut dyn CheckpointStore, Reaction> {
         self.settle_checkpoint(consumer, true).await?;
@@ -82,6 +102,10 @@ impl Stage {
     pub(super) async fn checkpoint(&mut self, consumer: &mut dyn Consumer, partition: u32, stop: &CancellationToken) -> Result<(), Reaction> {
         self.settle_checkpoint(consumer, true).await?;
         self.settle_snapshot(partition, true).await?;
+        if self.is_away(partition) {
+            // It has just said so, and is not waited for once more.
+            return self.ended(partition).await.map(drop);
+        }
         self.begin_checkpoint(partition).await?;
         self.settle_checkpoint(consumer, true).await?;
         self.settle_snapshot(partition, true).await?;
@@ -91,8 +115,7 @@ impl Stage {
 
     /// Sends the state of a partition on its way, and with it a snapshot where one is due; that alone where a checkpoint holds all of it.
     async fn begin_checkpoint(&mut self, partition: u32) -> Result<(), Reaction> {
-        if !self.acknowledged(partition).await? {
-            self.partitions.remove(&partition);
+        if !self.ended(partition).await? {
             return Ok(());
         }
         let Some(running) = self.partitions.get_mut(&partition) else { return Ok(()) };
@@ -116,12 +139,9 @@ impl Stage {
         }
         let Some(running) = self.partitions.get_mut(&partition) else { return Ok(()) };
         let Some(scorer) = &running.scorer else { return Ok(()) };
-        let held = Held {
-            users: std::mem::take(&mut running.unsaved_users),
-            forgotten: std::mem::take(&mut running.unsaved_forgotten),
-            ids: std::mem::take(&mut running.unsaved_ids),
-        };
-        let mut names: Vec<&String> = held.users.iter().collect();
+        let unsaved =
+            Unsaved { users: std::mem::take(&mut running.unsaved_users), forgotten: std::mem::take(&mut running.unsaved_forgotten), ids: std::mem::take(&mut running.unsaved_ids) };
+        let mut names: Vec<&String> = unsaved.users.iter().collect();
         names.sort_unstable();
         let delta = Delta {
             partition,
@@ -129,23 +149,23 @@ impl Stage {
             position: position.clone(),
             record: scorer.record(),
             users: snapshots::states(scorer, names),
-            forgotten: snapshots::gone(scorer, &held.forgotten),
-            ids: held.ids.clone(),
+            forgotten: snapshots::gone(scorer, &unsaved.forgotten),
+            ids: unsaved.ids.clone(),
             horizon: self.settings.dedup_horizon,
         };
-        let Some(mut store) = self.store.take() else { return Err(Reaction::fatal("two checkpoints at once; this is a fault of Wardhouse")) };
+        let Some(mut store) = self.store.take() else { return Err(Reaction::fatal("the baselines store is not here: its task failed, or has not ended")) };
         let answer = tokio::spawn(async move {
             let outcome = store.commit(delta).await;
             (store, outcome)
         });
         let (owner_epoch, decides) = (running.owner_epoch, running.unkept);
-        self.under_way = Some(UnderWay { partition, owner_epoch, begun: Instant::now(), next_offset: position.next_offset, held, decides, snapshot, answer });
+        self.under_way = Some(UnderWay { partition, owner_epoch, begun: Instant::now(), next_offset: position.next_offset, unsaved, decides, snapshot, answer });
         Ok(())
     }
 
     /// Does what the answer of the checkpoint on its way asks for, if it is there or waited for.
     pub(super) async fn settle_checkpoint(&mut self, consumer: &mut dyn Consumer, wait: bool) -> Result<(), Reaction> {
-        let Some(UnderWay { partition, owner_epoch, begun, next_offset, held, decides, snapshot, answer }) = self.under_way.take_if(|it| wait || it.answer.is_finished()) else {
+        let Some(UnderWay { partition, owner_epoch, begun, next_offset, unsaved, decides, snapshot, answer }) = self.under_way.take_if(|it| wait || it.answer.is_finished()) else {
             return Ok(());
         };
         let (store, outcome) = answer.await.map_err(|error| Reaction::fatal(format!("the task of the baselines store failed: {error}")))?;
@@ -157,8 +177,7 @@ impl Stage {
                 tracing::warn!(stage = GROUP, partition, "{message}");
                 self.acknowledged(partition).await?;
                 self.settle_snapshot(partition, true).await?;
-                self.partitions.remove(&partition);
-                self.commits.remove(&partition);
+                self.forget(partition);
                 consumer.set_paused(ACCEPTED_TRANSACTIONS, partition, true);
                 self.unowned.insert(partition);
                 // Not at once: a member that lost its partitions without knowing it yet is told so by its next poll.
@@ -179,7 +198,7 @@ impl Stage {
                 }
             }
             Err(Reaction::Transient { message, retry_after }) => {
-                held.back_to(running);
+                unsaved.back_to(running);
                 if let Some(snapshot) = snapshot {
                     snapshot.back_to(running);
                 }
@@ -198,9 +217,21 @@ impl Stage {
                     consumer.set_paused(ACCEPTED_TRANSACTIONS, partition, true);
                 }
             }
-            Err(other) => return Err(other),
+            Err(other) => {
+                unsaved.back_to(running);
+                if let Some(snapshot) = snapshot {
+                    snapshot.back_to(running);
+                }
+                return Err(other);
+            }
         }
         Ok(())
+    }
+
+    /// Nothing of a partition goes on from memory.
+    pub(super) fn forget(&mut self, partition: u32) {
+        self.partitions.remove(&partition);
+        self.commits.remove(&partition);
     }
 
     /// Tells the log how far checkpoints are kept, now and then.
@@ -217,7 +248,8 @@ impl Stage {
             return Ok(());
         }
         self.committed_at = Instant::now();
-        let commit = |(partition, next_offset): (&u32, &u64)| Commit { topic: ACCEPTED_TRANSACTIONS.into(), partition: *partition, next_offset: *next_offset, metadata: String::new() };
+        let commit =
+            |(partition, next_offset): (&u32, &u64)| Commit { topic: ACCEPTED_TRANSACTIONS.into(), partition: *partition, next_offset: *next_offset, metadata: String::new() };
         let committed = consumer.commit(self.commits.iter().map(commit).collect()).await;
         if tolerated(committed, &self.gauges).await?.is_some() {
             self.commits.clear();

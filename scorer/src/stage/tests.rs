@@ -6,10 +6,10 @@ use async_trait::async_trait;
 use tokio::sync::{mpsc, oneshot};
 use wh_eventlog::embedded::{EmbeddedLog, Settings};
 use wh_eventlog::{Producer, Reader, Record};
+use wh_schemas::AcceptedTransaction;
 use wh_schemas::position::ORIGIN_HEADER;
 use wh_schemas::topics::{self, RISK_SCORES, SCORER_STATE};
 use wh_schemas::validate::{Reading, decode_transaction};
-use wh_schemas::AcceptedTransaction;
 
 use super::*;
 use crate::engine::Ruleset;
@@ -25,11 +25,11 @@ type Verdict = oneshot::Sender<bool>;
 /// A good store that keeps a checkpoint when it is told to.
 struct Asking {
     inner: SqliteCheckpoints,
-    asks: mpsc::UnboundedSender<(Delta, Verdict)>,
+    asks: mpsc::Sender<(Delta, Verdict)>,
 }
 
 impl Asking {
-    fn open(path: &Path, asks: mpsc::UnboundedSender<(Delta, Verdict)>) -> Box<Asking> {
+    fn open(path: &Path, asks: mpsc::Sender<(Delta, Verdict)>) -> Box<Asking> {
         Box::new(Asking { inner: SqliteCheckpoints::open(path).unwrap(), asks })
     }
 }
@@ -57,7 +57,7 @@ impl CheckpointStore for Asking {
     async fn commit(&mut self, delta: Delta) -> Result<Committed, Reaction> {
         let (verdict, told) = oneshot::channel();
         // Whoever asks no more lets everything pass.
-        let passes = if self.asks.send((copy(&delta), verdict)).is_ok() { told.await.unwrap_or(true) } else { true };
+        let passes = if self.asks.send((copy(&delta), verdict)).await.is_ok() { told.await.unwrap_or(true) } else { true };
         if passes { self.inner.commit(delta).await } else { Err(Reaction::transient("refused on purpose")) }
     }
 
@@ -90,7 +90,7 @@ async fn scored(log: &EmbeddedLog, wanted: u64) {
     tokio::time::timeout(PATIENCE, reached).await.unwrap_or_else(|_| panic!("{wanted} scores are not there"));
 }
 
-async fn asked(asks: &mut mpsc::UnboundedReceiver<(Delta, Verdict)>) -> (Delta, Verdict) {
+async fn asked(asks: &mut mpsc::Receiver<(Delta, Verdict)>) -> (Delta, Verdict) {
     tokio::time::timeout(PATIENCE, asks.recv()).await.expect("a checkpoint comes").unwrap()
 }
 
@@ -100,7 +100,7 @@ async fn scoring_goes_on_beside_a_checkpoint_and_what_is_refused_is_in_the_next(
     let baselines = folder.path().join("baselines.db");
     let log = EmbeddedLog::open(folder.path(), Settings::default()).unwrap();
     log.ensure_topics(&topics::ALL, 1).await.unwrap();
-    let (asks, mut asking) = mpsc::unbounded_channel();
+    let (asks, mut asking) = mpsc::channel(16);
     let settings = StageSettings { snapshot_records: 250, checkpoint_every: Duration::from_millis(20), ..StageSettings::new(Ruleset::default(), "test") };
     let (gauges, stop) = (Gauges::new(GROUP), CancellationToken::new());
     let stage = tokio::spawn(run(log.clone(), Asking::open(&baselines, asks), settings, Arc::new(gauges), stop.clone()));
@@ -145,4 +145,31 @@ async fn scoring_goes_on_beside_a_checkpoint_and_what_is_refused_is_in_the_next(
     users.0.sort_by(|one, other| one.0.cmp(&other.0));
     users.1.sort_by(|one, other| one.0.cmp(&other.0));
     assert_eq!(users.0, users.1, "a snapshot and a checkpoint of one place are of the same users");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_is_slower_than_checkpoints_are_due_takes_those_of_every_partition() {
+    const PARTITIONS: u32 = 3;
+    let folder = tempfile::tempdir().unwrap();
+    let log = EmbeddedLog::open(folder.path(), Settings::default()).unwrap();
+    log.ensure_topics(&topics::ALL, PARTITIONS).await.unwrap();
+    let (asks, mut asking) = mpsc::channel(16);
+    let settings = StageSettings { checkpoint_every: Duration::from_millis(10), ..StageSettings::new(Ruleset::default(), "test") };
+    let stop = CancellationToken::new();
+    let store = Asking::open(&folder.path().join("baselines.db"), asks);
+    let stage = tokio::spawn(run(log.clone(), store, settings, Arc::new(Gauges::new(GROUP)), stop.clone()));
+    let mut taken = BTreeMap::new();
+    for number in 0..24 {
+        for partition in 0..PARTITIONS {
+            log.produce(ACCEPTED_TRANSACTIONS, partition, transactions(u64::from(partition) * 1_000 + number, 1)).await.unwrap();
+        }
+        let (delta, verdict) = asked(&mut asking).await;
+        tokio::time::sleep(Duration::from_millis(30)).await;
+        verdict.send(true).unwrap();
+        *taken.entry(delta.partition).or_insert(0) += 1;
+    }
+    drop(asking);
+    stop.cancel();
+    tokio::time::timeout(PATIENCE, stage).await.unwrap().unwrap().unwrap();
+    assert!(taken.len() == 3 && taken.values().all(|count| *count >= 5), "{taken:?}");
 }

@@ -112,9 +112,9 @@ pub async fn run(log: Arc<dyn Log>, store: Box<dyn Store>, settings: RunnerSetti
     let role = store.role();
     let Some(mut consumer) = until_settled(&stop, &gauges, || log.subscribe(role, &topics)).await? else { return Ok(()) };
     let Some(dead_letter_partitions) = until_settled(&stop, &gauges, || log.partitions(DEAD_LETTERS)).await? else { return Ok(()) };
-    // Other instances that lose the same store at the same moment do not come back to it at the same moment.
     // Readers see rows when they are published: what comes before that is written together.
     consumer.set_pace(settings.publish_every / 2);
+    // Other instances that lose the same store at the same moment do not come back to it at the same moment.
     let seed = u64::from(std::process::id()) ^ ids::fingerprint(role.as_bytes());
     let letters = DeadLetterWriter::new(log.clone(), dead_letter_partitions, settings.dead_letters, gauges.clone());
     let mut runner = Runner {

@@ -156,8 +156,7 @@ impl Store for MetricsStore {
 
     async fn write(&mut self, batch: Batch) -> Result<Written, Reaction> {
         let partition = batch.partition;
-        let open = self.open.remove(&partition);
-        let held = open.clone();
+        let held = self.open.get(&partition).cloned();
         let written = self.file.transaction(move |transaction| {
             let stream = stream_of(&batch.topic);
             let stored = file::position(transaction, stream, partition)?;
@@ -197,11 +196,9 @@ impl Store for MetricsStore {
             file::publish(transaction, stream, &position)?;
             Ok((position, open, changed))
         });
-        let written = written.await;
-        // As it was, where nothing was written.
-        self.open.extend(open.map(|open| (partition, open)));
-        match written? {
+        match written.await? {
             Ok((position, mut open, changed)) => {
+                // What is held is the only one, and taken up in place.
                 self.open.remove(&partition);
                 Arc::make_mut(&mut open).apply(changed);
                 self.open.insert(partition, open);
