@@ -72,7 +72,11 @@ final class Checks {
                 break;
             }
         }
-        String said = (error.getClass().getSimpleName() + ": " + error.getMessage()).replaceAll("\\s+", " ");
+        StringBuilder told = new StringBuilder();
+        for (Throwable cause = error; cause != null; cause = cause.getCause()) {
+            told.append(cause == error ? "" : "; by ").append(cause.getClass().getSimpleName()).append(": ").append(cause.getMessage());
+        }
+        String said = told.toString().replaceAll("\\s+", " ");
         System.out.println("FAILED: " + client + ": " + what + " (line " + line + ": " + said.substring(0, Math.min(600, said.length())) + ")");
     }
 
